@@ -1,0 +1,46 @@
+# make run: see blobs form.  make test: every quick test.  The environment is made when it is missing.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: run test test-all export outputs lab clean
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PYDEVD_DISABLE_FILE_VALIDATION := 1
+
+run: .venv/installed
+	.venv/bin/python -m mftd.experiments quick_3blob
+
+test: .venv/installed export
+	.venv/bin/nbdev_test --path nbs --n_workers 2 2>&1 | tee .venv/test.log
+	! grep -q 'No files were eligible' .venv/test.log
+	.venv/bin/python -m pytest -q -m 'not slow' tests
+
+test-all: .venv/installed export
+	.venv/bin/nbdev_test --path nbs --n_workers 1 --flags slow 2>&1 | tee .venv/test.log
+	! grep -q 'No files were eligible' .venv/test.log
+	.venv/bin/python -m pytest -q tests
+
+# mftd/ is written from nbs/: exporting must change nothing
+export: .venv/installed
+	rm -rf .venv/exported; cp -r mftd .venv/exported
+	.venv/bin/nbdev_export
+	diff -r -x __pycache__ .venv/exported mftd || { echo 'mftd/ was out of step with nbs/. It has just been exported anew: look at the change and commit it.'; exit 1; }
+
+# Run the notebooks in place, so that their stored outputs are current, and make README.md from index.ipynb
+outputs: .venv/installed
+	.venv/bin/python docs/store_outputs.py
+	.venv/bin/nbdev_clean
+	.venv/bin/python docs/readme.py
+
+lab: .venv/installed
+	.venv/bin/python -m jupyter lab nbs/index.ipynb
+
+.venv/installed: constraints.txt settings.ini setup.py pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11) and "mftd needs Python 3.11 or newer; set PYTHON, e.g. make run PYTHON=/usr/bin/python3.11")'
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install -c constraints.txt -e '.[dev]'
+	touch .venv/installed
+
+clean:
+	rm -rf .venv _proc _site build *.egg-info

@@ -69,7 +69,7 @@ class ModelConfig:
     activation: str = 'tanh3' # Name in `mftd.model.ACTIVATIONS`
     bias: bool = True # Biases (zero at the start) in both layers?
 
-# %% ../nbs/00_config.ipynb #f29fcdf4
+# %% ../nbs/00_config.ipynb #c5717119
 @section
 class TrainingConfig:
     "The optimizer, its schedule, the penalties, and what is watched and kept on the way."
@@ -86,6 +86,7 @@ class TrainingConfig:
     enable_diagnostics: bool = True # Count blobs after every epoch?
     diagnostic_sample_size: Annotated[int, Field(ge=2)] = 5_000 # Weight pairs kept an epoch, and used for the silhouette
     save_epoch_checkpoints: bool = False # Keep a checkpoint of every epoch?
+    checkpoints_kept: Annotated[int, Field(ge=0)] = 0 # Newest epoch checkpoints that are kept; 0 keeps all
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0 # Fixes initial weights, data and Langevin noise
     device: Annotated[str, Field(pattern=r'^(auto|cpu|mps|cuda(:\d+)?)$')] = 'auto' # `auto`: a GPU if there is one
     allow_tf32: bool = False # TensorFloat-32 in matrix products on NVIDIA GPUs?
@@ -197,12 +198,13 @@ def override(self: ExperimentConfig,
         else: raise ConfigError(f"unknown field {name!r}; {did_you_mean(name, [*FIELDS, *(f'{s}.{f}' for f, s in FIELDS.items()), 'experiment_name'] if '.' in name else [*FIELDS, 'experiment_name'])}")
     return self.from_dict(d)
 
-# %% ../nbs/00_config.ipynb #ddd9b10a
+# %% ../nbs/00_config.ipynb #2a5010e5
 PRESETS = dict(
     reference_3blob={},
     reference_3blob_unit=dict(signal_low=1., signal_high=1.),
     baseline=dict(lambda_on=32., learning_rate=0.01, decoder_regularization=0.01, epochs=300),
-    quick_3blob=dict(d=256, hidden_size=128),
+    quick_3blob=dict(d=256, hidden_size=128, batch_size=2000, train_dataset_size=60_000, test_dataset_size=2000, lambda_on=4., decoder_regularization=0.025,
+                     learning_rate=0.05, learning_rate_schedule='cosine', encoder_initialization_scale=0.1, decoder_initialization_scale=0.1),
 )
 
 # %% ../nbs/00_config.ipynb #349777c8

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['experiments_dir', 'jsonable', 'epoch_record', 'environment', 'ExperimentTracker', 'new_directory', 'save_atomic',
-           'ResultsError', 'read_results']
+           'load_weights', 'ResultsError', 'read_results']
 
 # %% ../nbs/06_tracking.ipynb #6ea4908c
 import json, math, os, platform, socket, time
@@ -80,7 +80,7 @@ def new_directory(
         try: (p := root/(f'{name}_{stamp}' + f'_{k}'*(k>0))).mkdir(); return p
         except FileExistsError: pass
 
-# %% ../nbs/06_tracking.ipynb #f90bc342
+# %% ../nbs/06_tracking.ipynb #11a38fca
 @patch
 def start(self: ExperimentTracker,
     directory=None, # Folder to use, default: a new one
@@ -89,7 +89,7 @@ def start(self: ExperimentTracker,
     self.directory = Path(directory).absolute() if directory else new_directory(self.config.experiment_name, self.output_dir)
     if (self.directory/'results.json').exists(): raise FileExistsError(f"{self.directory}: holds the results of another run")
     for o in 'checkpoints', 'pairs', 'figures': (self.directory/o).mkdir(parents=True, exist_ok=True)
-    self.results.update(output_dir=str(self.directory), started_at=datetime.now().isoformat(timespec='seconds'))
+    self.results.update(output_dir=str(self.directory), started_at=datetime.now().isoformat(timespec='milliseconds'))
     self.config.save(self.directory/'config.json')
     self.save_results()
     return self
@@ -99,9 +99,16 @@ def save_results(self: ExperimentTracker,
     status=None, # `running`, `completed`, `stopped`, `failed` or `diverged`, default: unchanged
     message=None, # What a person should know about it
 ):
-    "Write `results.json`, atomically; nothing where the tracker was not started."
+    "Write `results.json`, atomically; nothing where the tracker was not started. A status other than `running` ends the run, and with it any stop request."
     self.results.update(status=status or self.results['status'], message=message or self.results['message'], updated_at=datetime.now().isoformat(timespec='milliseconds'))
-    if self.directory: write_json(self.directory/'results.json', self.results)
+    if not self.directory: return
+    write_json(self.directory/'results.json', self.results)
+    if self.results['status']!='running': (self.directory/'stop').unlink(missing_ok=True)
+
+@patch
+def add_epoch(self: ExperimentTracker, *args, **kwargs): # See `epoch_record`
+    "Add an epoch to the history, in memory."
+    self.results['training_history'].append(epoch_record(*args, **kwargs))
 
 @patch
 def log_epoch(self: ExperimentTracker,
@@ -112,7 +119,7 @@ def log_epoch(self: ExperimentTracker,
     seconds=None, # See `epoch_record`
 ):
     "Add an epoch to the history and write it."
-    self.results['training_history'].append(epoch_record(epoch, train_metrics, test_metrics, diagnostics, seconds))
+    self.add_epoch(epoch, train_metrics, test_metrics, diagnostics, seconds)
     self.save_results()
 
 # %% ../nbs/06_tracking.ipynb #90d5686d
@@ -136,18 +143,27 @@ def save_atomic(
     try: write(tmp); os.replace(tmp, path)
     finally: tmp.unlink(missing_ok=True)
 
-# %% ../nbs/06_tracking.ipynb #0717311d
+# %% ../nbs/06_tracking.ipynb #9e2beb13
+def _epoch_of(path): return int(Path(path).stem.removeprefix('epoch_'))
+
+@patch
+def checkpoints(self: ExperimentTracker) -> list: # Paths of the epoch checkpoints, oldest first
+    "The epochs that can be gone back to."
+    return sorted((self.directory/'checkpoints').glob('epoch_*.pt'), key=_epoch_of) if self.directory else []
+
 @patch
 def save_checkpoint(self: ExperimentTracker,
     model, # Network whose weights are kept
     epoch=None, # Epochs completed, or None for `final.pt`, the weights alone
-    **state, # What else a run needs to go on (optimizer, stream)
+    **state, # What else a run needs to go on (optimizer, stream, history)
 ):
-    "Keep the weights, as `checkpoints/final.pt` or `checkpoints/epoch_<n>.pt`."
+    "Keep the weights, as `checkpoints/final.pt` or `checkpoints/epoch_<n>.pt`; older epochs beyond `checkpoints_kept` are removed."
     if not self.directory: return
     weights = {k: v.detach().cpu() for k, v in model.state_dict().items()}
     name, obj = ('final', weights) if epoch is None else (f'epoch_{epoch}', dict(epoch=epoch, model=weights, **state))
     save_atomic(self.directory/f'checkpoints/{name}.pt', lambda p: torch.save(obj, p))
+    if keep := self.config.training.checkpoints_kept:
+        for p in self.checkpoints()[:-keep]: p.unlink()
 
 @patch
 def save_pairs(self: ExperimentTracker,
@@ -162,6 +178,17 @@ def save_pairs(self: ExperimentTracker,
     def write(p):
         with open(p, 'wb') as f: np.savez(f, index=index, pairs=pairs)
     save_atomic(self.directory/f'pairs/epoch_{epoch}.npz', write)
+
+# %% ../nbs/06_tracking.ipynb #541d9186
+def load_weights(
+    model, # Network to fill
+    weights, # State dict, as in `final.pt`
+):
+    "Put saved weights into a network. Raises `ConfigError` naming both shapes where they do not fit."
+    shapes = lambda d: {k: tuple(v.shape) for k, v in d.items()}
+    want, got = shapes(model.state_dict()), shapes(weights)
+    if want!=got: raise ConfigError('checkpoint of another architecture: ' + '; '.join(f"{k} is {got.get(k, 'missing')}, the model's is {want.get(k, 'missing')}" for k in sorted(want.keys() | got.keys()) if want.get(k)!=got.get(k)))
+    model.load_state_dict(weights)
 
 # %% ../nbs/06_tracking.ipynb #9b6cb02e
 class ResultsError(ValueError):
@@ -187,3 +214,26 @@ def read_results(
     if not isinstance(r, dict) or not {'experiment_name', 'status', 'training_history', 'config'} <= r.keys(): raise ResultsError(f"{path}: not the record of a run")
     if r['status']=='running' and not _alive(r): r['status'] = 'interrupted'
     return r
+
+# %% ../nbs/06_tracking.ipynb #9ae45239
+@patch(cls_method=True)
+def resumable(cls: ExperimentTracker,
+    directory, # Folder of a run
+): # `(record, tracker)` of a run that ended early and has epoch checkpoints
+    "Can this run go on? Raises `ResultsError` where it is still going, or completed, or left no checkpoint."
+    r = read_results(directory)
+    if r['status'] in ('running', 'completed'): raise ResultsError(f"{directory}: the run is {r['status']}: nothing to resume")
+    self = cls(ExperimentConfig.from_dict(r['config'])); self.directory = Path(directory).absolute()
+    if not self.checkpoints(): raise ResultsError(f"{directory}: no epoch checkpoints to resume from (save_epoch_checkpoints = {self.config.training.save_epoch_checkpoints})")
+    return r, self
+
+@patch(cls_method=True)
+def resume(cls: ExperimentTracker,
+    directory, # Folder of a run with epoch checkpoints
+): # `(tracker, checkpoint)`: the tracker, running again, and the newest epoch's checkpoint
+    "Take up a run that ended early. Raises `ResultsError`, see `resumable`."
+    r, self = cls.resumable(directory)
+    checkpoint = torch.load(self.checkpoints()[-1], weights_only=True)
+    self.results.update(output_dir=str(self.directory), started_at=r['started_at'], training_history=checkpoint['history'])
+    self.save_results('running')
+    return self, checkpoint

@@ -6,17 +6,17 @@
 __all__ = ['make_optimizer', 'schedule_factor', 'scaled_parts', 'metrics', 'evaluate', 'train_epoch', 'graceful_stop',
            'diverged_message', 'train']
 
-# %% ../nbs/07_training.ipynb #6ad8f206
+# %% ../nbs/07_training.ipynb #61069cac
 import copy, math, signal, threading, time, torch
 from contextlib import contextmanager
 from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 from .data import NormalSource, create_dataloaders
 from .diagnostics import compute_lightweight_blob_metrics
-from .loss import loss_terms, penalty
+from .loss import keep_memory, loss_terms, penalty
 from .model import TwoLayerNet
 from .sgld import SGLD
-from .tracking import ExperimentTracker
+from .tracking import ExperimentTracker, load_weights
 
 # %% ../nbs/07_training.ipynb #340c1c43
 def make_optimizer(
@@ -117,19 +117,20 @@ def diverged_message(
     return (f"diverged in epoch {epoch}: a loss or weight is not finite. Try a smaller learning_rate (now {t.learning_rate:g}) or initialization scales "
             f"(now {m.encoder_initialization_scale:g} and {m.decoder_initialization_scale:g}). The weights kept are those after epoch {epoch - 1}.")
 
-# %% ../nbs/07_training.ipynb #1645e8c3
+# %% ../nbs/07_training.ipynb #36ae2e68
 def train(
     model, # `TwoLayerNet`; trained in place
     train_loader, # Iterable of `Batch`es, one pass an epoch
     test_loader, # The same batches at every pass
     config, # `ExperimentConfig`
     tracker=None, # `ExperimentTracker`; without one the record stays in memory
+    checkpoint=None, # From `ExperimentTracker.resume`: where to go on
     progress=True, # Show a bar?
 ) -> dict: # The record: `status`, `training_history`, …
     "Stage 1: train both layers, evaluating, diagnosing and recording after every epoch."
     tracker = tracker or ExperimentTracker(config)
     with graceful_stop() as stop, tqdm(total=config.training.epochs*len(train_loader), unit='step', disable=not progress) as bar:
-        try: status, message = _epochs(model, train_loader, test_loader, config, tracker, bar, stop)
+        try: status, message = _epochs(model, train_loader, test_loader, config, tracker, checkpoint, bar, stop)
         except BaseException as e:
             tracker.save_results('stopped' if isinstance(e, KeyboardInterrupt) else 'failed', f'{type(e).__name__}: {e}')
             raise
@@ -137,23 +138,33 @@ def train(
     tracker.save_results(status, message)
     return tracker.results
 
-# %% ../nbs/07_training.ipynb #55e87ec0
-def _epochs(model, train_loader, test_loader, config, tracker, bar, stop): # Returns `(status, message)`
+# %% ../nbs/07_training.ipynb #b153ae8d
+def _epochs(model, train_loader, test_loader, config, tracker, checkpoint, bar, stop): # Returns `(status, message)`
     t, total = config.training, config.training.epochs*len(train_loader)
+    keep_memory()
     if next(model.parameters()).is_cuda: torch.backends.cuda.matmul.allow_tf32 = t.allow_tf32
     optimizer = make_optimizer(model.parameters(), config)
     scheduler = LambdaLR(optimizer, lambda step: schedule_factor(step, total, config))
-    if t.enable_diagnostics: tracker.save_pairs(model, 0)
-    for epoch in range(1, t.epochs + 1):
+    parts, done = dict(optimizer=optimizer, scheduler=scheduler), 0
+    if stream := getattr(getattr(train_loader, 'dataset', None), 'stream', None): parts['stream'] = stream
+    if checkpoint: done = _restore(model, checkpoint, parts); bar.update(done*len(train_loader))
+    elif t.enable_diagnostics: tracker.save_pairs(model, 0)
+    for epoch in range(done + 1, t.epochs + 1):
         before, start = copy.deepcopy(model.state_dict()), time.perf_counter()
         train_metrics = train_epoch(model, train_loader, optimizer, scheduler, config, bar.update)
         if diverged := not _finite(model, train_metrics): model.load_state_dict(before)
         test_metrics = evaluate(model, test_loader, config)
         diagnostics = compute_lightweight_blob_metrics(model, t.diagnostic_sample_size) if t.enable_diagnostics and not diverged else None
         if t.enable_diagnostics: tracker.save_pairs(model, epoch)
-        if t.save_epoch_checkpoints and not diverged: tracker.save_checkpoint(model, epoch, optimizer=optimizer.state_dict(), scheduler=scheduler.state_dict())
-        tracker.log_epoch(epoch, train_metrics, test_metrics, diagnostics, time.perf_counter() - start)
+        tracker.add_epoch(epoch, train_metrics, test_metrics, diagnostics, time.perf_counter() - start)
+        if t.save_epoch_checkpoints and not diverged: tracker.save_checkpoint(model, epoch, history=tracker.results['training_history'], **{k: o.state_dict() for k, o in parts.items()})
+        tracker.save_results()
         bar.set_postfix(epoch=epoch, test_loss=f"{test_metrics['scaled_loss']:.3f}", **(dict(blobs=diagnostics['n_clusters_dbscan']) if diagnostics else {}))
         if diverged: return 'diverged', diverged_message(epoch, config)
         if stop.is_set() or tracker.stop_requested(): return 'stopped', f'stopped after epoch {epoch} of {t.epochs}'
     return 'completed', None
+
+def _restore(model, checkpoint, parts): # Returns the epochs that are done
+    load_weights(model, checkpoint['model'])
+    for k, o in parts.items(): o.load_state_dict(checkpoint[k])
+    return checkpoint['epoch']

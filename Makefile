@@ -6,10 +6,11 @@ SHELL := /bin/bash
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export OMP_WAIT_POLICY := PASSIVE
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
 run: .venv/installed
-	.venv/bin/python -m mftd.experiments quick_3blob
+	.venv/bin/mftd run quick_3blob
 
 test: .venv/installed export
 	.venv/bin/nbdev_test --path nbs --n_workers 2 2>&1 | tee .venv/test.log

@@ -207,7 +207,7 @@ PRESETS = dict(
                      learning_rate=0.05, learning_rate_schedule='cosine', encoder_initialization_scale=0.1, decoder_initialization_scale=0.1),
 )
 
-# %% ../nbs/00_config.ipynb #349777c8
+# %% ../nbs/00_config.ipynb #96b25d8f
 @patch(cls_method=True)
 def from_preset(cls: ExperimentConfig,
     name, # A name in `PRESETS`, or the path of a config JSON
@@ -215,4 +215,4 @@ def from_preset(cls: ExperimentConfig,
     "The config of a preset, or of a JSON file of your own. Raises `ConfigError`."
     if name in PRESETS: return cls(experiment_name=name).override(PRESETS[name])
     if str(name).endswith('.json') or Path(name).is_file(): return cls.load(name)
-    raise ConfigError(f"unknown preset {str(name)!r}; {did_you_mean(name, PRESETS)}; or give the path of a config JSON")
+    raise ConfigError(f"unknown preset {str(name)!r}, and no config JSON of that name; {did_you_mean(name, PRESETS)}")

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['create_config', 'as_config', 'read_parameters', 'run_notebook', 'RunHandle', 'RunFailed', 'run_experiment',
-           'find_runs', 'load_results', 'resume_experiment', 'list_experiments', 'summary', 'table',
-           'compare_experiments', 'plot_comparison', 'quick_run']
+           'zero_loss', 'verdict', 'find_runs', 'load_results', 'resume_experiment', 'list_experiments', 'summary',
+           'table', 'compare_experiments', 'plot_comparison', 'quick_run']
 
 # %% ../nbs/11_experiments.ipynb #daabe2b7
 import dataclasses, os, signal, subprocess, sys, time
@@ -102,12 +102,12 @@ class RunHandle:
         return dict(status=r['status'], epoch=len(r['training_history']), epochs=r['config']['training']['epochs'], message=r['message'])
     def __repr__(self): return f'RunHandle({str(self.directory)!r}, {self.progress()})'
 
-# %% ../nbs/11_experiments.ipynb #4453e469
+# %% ../nbs/11_experiments.ipynb #65bd3fa5
 class RunFailed(RuntimeError):
     "A run whose notebook failed: names the reason and the run's folder."
 
 def _launch(directory, wait, progress, *args): # Start the worker; returns the record, or a handle
-    command = [sys.executable, '-m', 'mftd.experiments', 'worker', str(directory), *args]
+    command = [sys.executable, '-m', 'mftd.experiments', str(directory), *args]
     log = open(directory/'run.log', 'ab')
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, **(dict() if wait and progress else dict(stdout=log, stderr=log, start_new_session=not wait)))
     handle = RunHandle(directory, process)
@@ -132,7 +132,31 @@ def run_experiment(
     config.save(directory/'config.json')
     return _launch(directory, wait, progress)
 
-# %% ../nbs/11_experiments.ipynb #983b7e66
+# %% ../nbs/11_experiments.ipynb #065e1538
+def zero_loss(
+    config, # `ExperimentConfig`
+) -> float: # `lambda_on · s · E[v²]`
+    "Expected test loss of a network that outputs nothing."
+    a, b = config.data.signal_low, config.data.signal_high
+    return config.loss.lambda_on*config.data.sparsity*(a*a + a*b + b*b)/3
+
+def verdict(
+    results, # A record, see `read_results`
+    metrics, # From `compute_lightweight_blob_metrics`
+) -> str: # Markdown
+    "How many blobs, how clean, and what the network is worth."
+    n, s, zero = metrics['n_clusters_dbscan'], metrics['silhouette_score'], zero_loss(ExperimentConfig.from_dict(results['config']))
+    blobs = '; '.join(f"{role} at ({e:.3g}, {w:.3g}) with {share:.2%} of the pairs" for role, (e, w), share in zip(metrics['roles'], metrics['centers'], metrics['shares']))
+    valley = min((o for o in metrics['peak_ratios'] if o), default=None)
+    loss = results['training_history'][-1]['test']['scaled_loss'] if results['training_history'] else None
+    return ' '.join([f"**{n} blob{'s'*(n!=1)}**: {blobs}." if n>1 else f"**One blob**, centred at ({metrics['centers'][0][0]:.3g}, {metrics['centers'][0][1]:.3g}).",
+        f"The shallowest valley is {valley:.3g} times lower than the peak beside it." if valley else '',
+        f"Silhouette {s:.2f}: {'excellent' if s>.7 else 'good' if s>.5 else 'weak'} separation." if s is not None else '',
+        f"Encoder and decoder weights correlate at {metrics['weight_correlation']:.3f}." if metrics['weight_correlation'] is not None else '',
+        f"Test loss {loss:.3f}, where a network that outputs nothing scores {zero:.3g}." if loss is not None else '',
+        f"The run {results['status']}: {results['message']}." if results['status']!='completed' else '']).replace('  ', ' ').strip()
+
+# %% ../nbs/11_experiments.ipynb #4b984631
 def find_runs(
     name=None, # Only runs of this name
     output_dir=None, # Where to look, default: `experiments_dir()`
@@ -145,7 +169,7 @@ def find_runs(
             if any(p.glob('*.json')): damaged[p] = str(e)
         else:
             if name in (None, r['experiment_name']): records.append(dict(r, output_dir=str(p)))
-    return sorted(records, key=lambda r: (r.get('started_at') or '', Path(r['output_dir'], 'results.json').stat().st_mtime), reverse=True), damaged
+    return sorted(records, key=lambda r: (str(r['started_at'] or ''), Path(r['output_dir'], 'results.json').stat().st_mtime), reverse=True), damaged
 
 def load_results(
     name, # Name of a run, or its folder
@@ -171,7 +195,7 @@ def resume_experiment(
     ExperimentTracker.resumable(directory)
     return _launch(directory, wait, progress, 'resume')
 
-# %% ../nbs/11_experiments.ipynb #49802c81
+# %% ../nbs/11_experiments.ipynb #003aaa54
 def list_experiments(
     output_dir=None, # Where to look, default: `experiments_dir()`
 ) -> list: # A dict a run, newest first: name, status, epochs, test loss, blobs, start, folder
@@ -183,10 +207,10 @@ def summary(
     results, # A record, see `read_results`
 ) -> dict:
     "A run in one line."
-    h = results['training_history']; last = h[-1] if h else {}; diagnostics = last.get('diagnostics') or {}
-    return dict(name=results['experiment_name'], status=results['status'], epochs=len(h), test_loss=(last.get('test') or {}).get('scaled_loss'),
+    h = results['training_history']; diagnostics = h[-1]['diagnostics'] or {} if h else {}
+    return dict(name=results['experiment_name'], status=results['status'], epochs=len(h), test_loss=h[-1]['test'].get('scaled_loss') if h else None,
                 blobs=diagnostics.get('n_clusters_dbscan'), silhouette=diagnostics.get('silhouette_score'), correlation=diagnostics.get('weight_correlation'),
-                seconds=sum(e['seconds'] or 0 for e in h), started=results.get('started_at'), folder=results['output_dir'])
+                seconds=sum(e['seconds'] or 0 for e in h), started=results['started_at'], folder=results['output_dir'])
 
 def table(
     rows, # List of dicts
@@ -235,9 +259,6 @@ def quick_run(
     c = as_config(config); B, few = c.training.batch_size, lambda n: max(1, round(n*fraction))
     return run_experiment(c.override(epochs=few(c.training.epochs), train_dataset_size=max(B, few(c.data.train_dataset_size))), experiment_name, **kwargs)
 
-# %% ../nbs/11_experiments.ipynb #1f9bb0cf
+# %% ../nbs/11_experiments.ipynb #16502c8a
 #| eval: false
-if __name__=='__main__':
-    if sys.argv[1:2]==['worker']: sys.exit(_worker(sys.argv[2], 'resume' in sys.argv[3:]))
-    try: run_experiment(*sys.argv[1:2] or ['quick_3blob'])
-    except (ConfigError, RunFailed) as e: sys.exit(f'mftd: {e}')
+if __name__=='__main__': sys.exit(_worker(sys.argv[1], 'resume' in sys.argv[2:]))

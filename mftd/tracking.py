@@ -4,15 +4,18 @@
 
 # %% auto #0
 __all__ = ['experiments_dir', 'jsonable', 'epoch_record', 'environment', 'ExperimentTracker', 'new_directory', 'save_atomic',
-           'load_weights', 'ResultsError', 'read_results']
+           'load_weights', 'ResultsError', 'EpochRecord', 'RunRecord', 'read_results']
 
-# %% ../nbs/06_tracking.ipynb #6ea4908c
+# %% ../nbs/06_tracking.ipynb #052ae4ee
 import json, math, os, platform, socket, time
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 import numpy as np, torch
 from fastcore.basics import patch
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
 from .config import ConfigError, ExperimentConfig, write_json
 from .data import get_device
 from .model import weight_pairs
@@ -194,14 +197,29 @@ def load_weights(
 class ResultsError(ValueError):
     "A record of a run that cannot be read: names the file and what is wrong with it."
 
-# %% ../nbs/06_tracking.ipynb #a9becbe0
+# %% ../nbs/06_tracking.ipynb #4c59369a
 def _alive(results): # True also where it cannot be known, on another machine
     "Is the process that writes these results still there?"
     if results.get('host')!=socket.gethostname(): return True
     try: os.kill(results['pid'], 0)
     except ProcessLookupError: return False
-    except PermissionError: pass
+    except Exception: pass                                    # somebody else's process, or not a number
     return True
+
+class EpochRecord(TypedDict):
+    "One entry of `training_history`, see `epoch_record`."
+    epoch: int
+    seconds: float | None
+    train: dict[str, float | None]
+    test: dict[str, float | None]
+    diagnostics: dict | None
+
+class RunRecord(TypedDict):
+    "What every reader of `results.json` may count on."
+    experiment_name: str
+    status: Literal['running', 'completed', 'stopped', 'failed', 'diverged']
+    config: dict
+    training_history: list[EpochRecord]
 
 def read_results(
     directory, # A run's folder
@@ -211,9 +229,10 @@ def read_results(
     try: r = json.loads(path.read_text(encoding='utf-8'))
     except OSError as e: raise ResultsError(f"{path}: {e.strerror}") from None
     except ValueError as e: raise ResultsError(f"{path}: not valid JSON ({e})") from None
-    if not isinstance(r, dict) or not {'experiment_name', 'status', 'training_history', 'config'} <= r.keys(): raise ResultsError(f"{path}: not the record of a run")
+    try: TypeAdapter(RunRecord).validate_python(r)
+    except ValueError as e: raise ResultsError(f"{path}: not the record of a run ({e.errors()[0]['msg']} at {'.'.join(map(str, e.errors()[0]['loc'])) or 'the top'})") from None
     if r['status']=='running' and not _alive(r): r['status'] = 'interrupted'
-    return r
+    return {'output_dir': str(directory), 'message': None, 'started_at': None, **r}
 
 # %% ../nbs/06_tracking.ipynb #9ae45239
 @patch(cls_method=True)

@@ -35,7 +35,7 @@ def test_own_json(tmp_path):
     (['-p', 'lerning_rate', '0.04'], "unknown parameter 'lerning_rate'; did you mean 'learning_rate'?"),
     (['-p', 'learning_rate', 'fast'], "learning_rate = 'fast': should be a number"),
     (['-p', 'sparsity', '5000'], 'sparsity = 5000: should be at most d = 1024'),
-    (['-p', 'preset', 'quick_blob'], "unknown preset 'quick_blob'; did you mean 'quick_3blob'?"),
+    (['-p', 'preset', 'quick_blob'], "unknown preset 'quick_blob', and no config JSON of that name; did you mean 'quick_3blob'?"),
     (['-p', 'activation', 'tanh4'], "activation = 'tanh4': unknown; did you mean 'tanh3'?"),
 ])
 def test_refused(tmp_path, args, says):

@@ -34,7 +34,7 @@ def make_generator(
     state = np.random.SeedSequence([seed, *purpose.encode()]).generate_state(1, np.uint64)[0]
     return torch.Generator(device).manual_seed(int(state) & (2**63 - 1))
 
-# %% ../nbs/01_data.ipynb #d74ceb9c
+# %% ../nbs/01_data.ipynb #61d23fa4
 _pool = ThreadPoolExecutor(8, 'normal')
 
 class NormalSource:
@@ -47,10 +47,13 @@ class NormalSource:
     ):
         device = torch.device(device)
         self.generators = [make_generator(seed, f'{purpose}/{k}', device) for k in range(streams if device.type=='cpu' else 1)]
-    def normal_(self, x): # Contiguous tensor
+    def normal_(self,
+        x, # Contiguous tensor
+        std=1., # Standard deviation
+    ): # `x`
         "Fill `x` in place."
-        if x.numel() < 2**16 or len(self.generators)==1: return x.normal_(generator=self.generators[0])
-        list(_pool.map(lambda part, g: part.normal_(generator=g), x.view(-1).tensor_split(len(self.generators)), self.generators))
+        if x.numel() < 2**16 or len(self.generators)==1: return x.normal_(0, std, generator=self.generators[0])
+        list(_pool.map(lambda part, g: part.normal_(0, std, generator=g), x.view(-1).tensor_split(len(self.generators)), self.generators))
         return x
     def get_state(self): "States of all generators."; return [g.get_state() for g in self.generators]
     def set_state(self, states): # From `get_state`
@@ -114,7 +117,7 @@ class TwoHotStream:
         return self.draw(min(self.batch_size, self.size - k*self.batch_size))
     def epoch(self): "The batches up to the end of the current epoch."; return (next(self) for _ in range(len(self) - self.step % len(self)))
 
-# %% ../nbs/01_data.ipynb #e3fb75e3
+# %% ../nbs/01_data.ipynb #4a610791
 @patch
 def draw(self: TwoHotStream,
     n, # Samples
@@ -124,7 +127,7 @@ def draw(self: TwoHotStream,
     index = draw_positions(n, o.d, o.sparsity, self.generator)
     value = torch.rand(n, o.sparsity, **kw).mul_(o.signal_high - o.signal_low).add_(o.signal_low)
     if not self.dense: return Batch(index, value, None, o.d, self.noise)
-    x = self.noise.normal_(torch.empty(n, o.d, device=self.device, dtype=self.dtype)).mul_(o.noise_variance**.5)
+    x = self.noise.normal_(torch.empty(n, o.d, device=self.device, dtype=self.dtype), o.noise_variance**.5)
     return Batch(index, value, x.scatter_add_(1, index, value), o.d)
 
 @patch

@@ -10,14 +10,14 @@ __all__ = ['COLORS', 'synthetic_pairs', 'check_pairs', 'normalise', 'adaptive_de
            'layer_statistics', 'measure_decoupling', 'load_network', 'over_time', 'analyze_experiment',
            'plot_over_time', 'compare_models']
 
-# %% ../nbs/05_diagnostics.ipynb #583425d3
+# %% ../nbs/05_diagnostics.ipynb #a9ba48b2
 import copy, json, math
 import numpy as np, torch
 import matplotlib.pyplot as plt
 from dataclasses import dataclass
 from pathlib import Path
-from matplotlib.colors import LogNorm
 from matplotlib.patches import Ellipse
+from matplotlib.ticker import MaxNLocator
 from scipy import fft, stats
 from scipy.special import ndtri
 from sklearn.mixture import GaussianMixture
@@ -169,19 +169,20 @@ def excess(
     "Significance of `n` counts over `n0` (Li and Ma 1983)."
     return float(np.sqrt(2*(n*np.log(n/n0) - (n - n0)))) if n > n0 > 0 else 0.
 
-# %% ../nbs/05_diagnostics.ipynb #94c6d463
+# %% ../nbs/05_diagnostics.ipynb #f1b54237
 def merge_modes(
     f, # Log density `(a, b)`
     counts, # Pairs in each cell
     area, # True area of each cell
     min_ratio=1.4, # Least peak over saddle
     min_significance=4.5, # Least excess over the saddle's height
+    min_share=.0035, # Least share of the pairs
 ): # Summits, basin of each cell, mode of each basin, records of modes kept `{mode: …}` and of those seen but not kept
     "The modes that stand out of the valley around them."
     tops, basin = basins(f)
     height, k = f.ravel()[tops], len(tops)
     comp, label, members = np.arange(k), np.arange(k), {i: [i] for i in range(k)} # a component has its highest summit's name
-    kept, seen = {int(height.argmax()): dict(ratio=math.inf, significance=float(np.sqrt(counts.sum())))}, []
+    kept, seen = {int(height.argmax()): dict(ratio=math.inf, significance=float(np.sqrt(counts.sum())), share=1.)}, []
     for a, b, s in saddles(f, basin):
         if comp[a]==comp[b]: continue
         if height[comp[a]] < height[comp[b]]: a, b = b, a
@@ -189,9 +190,9 @@ def merge_modes(
         ratio, lower = float(np.exp(height[low] - s)), members.pop(low)
         keep = False
         if ratio > 1.1:
-            m = np.isin(np.arange(k), lower)[basin] & (f > s)
-            r = dict(ratio=ratio, significance=excess(counts[m].sum(), np.exp(s)*area[m].sum()))
-            keep = ratio >= min_ratio and r['significance'] >= min_significance
+            mine = np.isin(np.arange(k), lower)[basin]; m = mine & (f > s)
+            r = dict(ratio=ratio, significance=excess(counts[m].sum(), np.exp(s)*area[m].sum()), share=float(counts[mine].sum()/counts.sum()))
+            keep = ratio >= min_ratio and r['significance'] >= min_significance and r['share'] >= min_share
             if keep: kept[low] = r
             elif r['significance'] >= min_significance: seen.append(dict(r, top=low))
         m = np.array(lower)
@@ -199,7 +200,7 @@ def merge_modes(
         comp[m] = up; members[up] += lower
     return tops, basin, label, kept, seen
 
-# %% ../nbs/05_diagnostics.ipynb #daf0ca65
+# %% ../nbs/05_diagnostics.ipynb #fe085cad
 @dataclass
 class Blobs:
     "What `count_blobs` found. A blob with most of the pairs comes first; the others follow by falling encoder weight."
@@ -211,19 +212,19 @@ class Blobs:
     ratio: np.ndarray # Peak density over the saddle to a higher blob `(count,)`, infinite for the highest
     peaks: np.ndarray # Mean of the pairs above half the peak density `(count, 2)`
     labels: np.ndarray # Blob of each pair `(n,)`
-    candidates: list # Modes seen and not counted: `ratio`, `significance`, `peak`
+    candidates: list # Modes seen and not counted: `ratio`, `significance`, `share`, `peak`
 
     def roles(self) -> list: # For each blob: origin, positive, negative, then positive 2, …
         "Names of the blobs: the origin has most of the pairs and holds zero; the others go by the sign of their encoder weight."
         names = []
         for c, V, p in zip(self.centers, self.covariances, self.shares):
-            origin = p > .5 and c @ np.linalg.pinv(V) @ c < 9
+            origin = p > .5 and c @ np.linalg.pinv(V) @ c < 1
             name = 'origin' if origin else 'positive' if (c[0] or c[1]) >= 0 else 'negative'
             n = sum(o.split()[0]==name for o in names)
             names.append(name + (f' {n+1}' if n else ''))
         return names
 
-# %% ../nbs/05_diagnostics.ipynb #543e6680
+# %% ../nbs/05_diagnostics.ipynb #ed50cab9
 def _describe(x, lab, recs, seen): # Statistics of labelled pairs, as `Blobs`
     k, n = len(recs), len(x)
     N = np.bincount(lab, minlength=k)
@@ -239,6 +240,7 @@ def count_blobs(
     pairs, # Weight pairs `(n, 2)`, tensor or array
     min_ratio=1.4, # Least peak over saddle
     min_significance=4.5, # Least excess over the saddle's height
+    min_share=.0035, # Least share of the pairs; 0 counts every clump
     K=None, # Pairs under a kernel, default `max(16, 0.4*sqrt(n))`
 ) -> Blobs:
     "Blobs of a cloud of weight pairs: modes of their density. Raises `ValueError` on NaN. Fails on rounded weights: each lattice point is a mode."
@@ -248,7 +250,7 @@ def count_blobs(
     flat, counts, area = _grid(normalise(x))
     K = K or max(16, .4*math.sqrt(n))
     f = adaptive_density(counts, area, K)
-    tops, basin, label, kept, seen = merge_modes(f, counts, area, max(min_ratio, math.exp(5/math.sqrt(K))), min_significance)
+    tops, basin, label, kept, seen = merge_modes(f, counts, area, max(min_ratio, math.exp(5/math.sqrt(K))), min_significance, min_share)
     modes = sorted(kept); pos = np.zeros(len(tops), int); pos[modes] = np.arange(len(modes))
     own = basin.ravel()[flat]; lab = pos[label][own]
     def peak(top, mine):
@@ -302,8 +304,8 @@ def compute_lightweight_blob_metrics(
         peak_ratios=[_number(v) for v in b.ratio], candidates=b.candidates,
         encoder_mean=float(m[0]), decoder_mean=float(m[1]), encoder_std=math.sqrt(T[0, 0]), decoder_std=math.sqrt(T[1, 1]))
 
-# %% ../nbs/05_diagnostics.ipynb #3c40996e
-COLORS = dict(origin='#4c566a', positive='#d1495b', negative='#2e86ab', theory='#edae49', other='#7b9e4a')
+# %% ../nbs/05_diagnostics.ipynb #cd6838aa
+COLORS = dict(origin='#6a4c93', positive='#d1495b', negative='#2e86ab', theory='#edae49', other='#7b9e4a')
 
 def blob_color(
     role, # From `Blobs.roles`
@@ -323,16 +325,16 @@ def plot_pairs(
     ax=None, # Axes to draw on
     bins=160, # Of the histogram on each axis
 ):
-    "Density of the weight pairs on a log scale; each blob outlined at two standard deviations with its share."
+    "Density of the weight pairs on a log scale; each blob outlined at two standard deviations, with its share."
     x, ax = as_pairs(model), ax or plt.subplots(figsize=(5, 4))[1]
     b = blobs or count_blobs(x)
-    ax.hist2d(*x.T, bins=bins, norm=LogNorm(), cmap='Greys', rasterized=True)
+    image = ax.hist2d(*x.T, bins=bins, cmap='Greys', rasterized=True, norm='log')[3]
+    image.norm.vmax *= 100 # light enough for the outlines to be seen
     for role, c, V, p in zip(b.roles(), b.centers, b.covariances, b.shares):
         ev, U = np.linalg.eigh(V)
-        ax.add_patch(Ellipse(c, *4*np.sqrt(ev.clip(0)), angle=np.degrees(np.arctan2(U[1, 0], U[0, 0])), fill=False, lw=2, color=blob_color(role)))
-        ax.annotate(f'{role} {p:.1%}', c, xytext=(0, 16), textcoords='offset points', ha='center', color=blob_color(role), weight='bold')
+        ax.add_patch(Ellipse(c, *4*np.sqrt(ev.clip(0)), angle=np.degrees(np.arctan2(U[1, 0], U[0, 0])), fill=False, lw=2, color=blob_color(role), label=f'{role} {p:.2%}'))
     ax.set(xlabel='encoder weight $e$', ylabel='decoder weight $w$', title=f"{b.count} blob{'s'*(b.count > 1)}")
-    ax.margins(.08)
+    ax.legend(fontsize=8, loc='best', framealpha=.6)
     return ax
 
 # %% ../nbs/05_diagnostics.ipynb #2e26d9bb
@@ -352,7 +354,7 @@ def plot_weight_histograms(
     axes[0].legend()
     return axes
 
-# %% ../nbs/05_diagnostics.ipynb #093bc1c4
+# %% ../nbs/05_diagnostics.ipynb #0ac51d8a
 @torch.no_grad()
 def plot_outputs(
     model, # `TwoLayerNet`
@@ -366,7 +368,7 @@ def plot_outputs(
     y, on = model(batch.x), batch.mask
     for sel, name, color in (on, 'active', COLORS['positive']), (~on, 'inactive', COLORS['origin']):
         ax.hist(y[sel].flatten().cpu().numpy(), 120, density=True, color=color, alpha=.7, label=f'{name}: mean {y[sel].mean():.2f}')
-    ax.set(yscale='log', xlabel='output $\\hat y$', ylabel='density'); ax.legend()
+    ax.set(yscale='log', xlabel='output $\\hat y$', ylabel='density'); ax.legend(loc='lower center', bbox_to_anchor=(.5, 1), ncols=2, frameon=False)
     return ax
 
 def plot_history(
@@ -380,9 +382,13 @@ def plot_history(
     axes[0].plot(epoch, [h['train']['scaled_loss'] for h in history], color='.6', label='train scaled loss')
     axes[0].set(yscale='log', xlabel='epoch', ylabel='loss a sample'); axes[0].legend(fontsize=8)
     seen = [(h['epoch'], h['diagnostics']) for h in history if h.get('diagnostics')]
-    for k, style in dict(n_clusters_dbscan='o-', silhouette_score='s--', weight_correlation=':').items():
-        axes[1].plot([e for e, _ in seen], [np.nan if d[k] is None else d[k] for _, d in seen], style, color='k', ms=3, label=k.replace('n_clusters_dbscan', 'blobs').replace('_', ' '))
-    axes[1].set(xlabel='epoch'); axes[1].legend(fontsize=8)
+    scores = axes[1].twinx()
+    for k, ax, style in ('n_clusters_dbscan', axes[1], 'o-'), ('silhouette_score', scores, 's--'), ('weight_correlation', scores, ':'):
+        ax.plot([e for e, _ in seen], [np.nan if d[k] is None else d[k] for _, d in seen], style, color='k', ms=3)
+        axes[1].plot([], [], style, color='k', ms=3, label=k.replace('n_clusters_dbscan', 'blobs').replace('_', ' '))
+    axes[1].set(xlabel='epoch', ylabel='blobs', ylim=(0, max([4] + [d['n_clusters_dbscan'] + 1 for _, d in seen]))); scores.set(ylabel='silhouette, correlation', ylim=(0, 1.05))
+    for ax in axes: ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes[1].yaxis.set_major_locator(MaxNLocator(integer=True)); axes[1].legend(fontsize=8, loc='lower right')
     return axes
 
 # %% ../nbs/05_diagnostics.ipynb #1d5d2c37

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['dense_loss', 'blocks', 'gram', 'addmm_', 'gather_sum', 'gather_dot', 'sort_plan', 'scatter_sum', 'ImplicitLoss',
            'implicit_loss', 'psd_root', 'add_tri_', 'tri_mm_', 'full_float32', 'normal', 'ProjectedPreactivation',
-           'projected_preactivation', 'preactivation', 'loss_terms', 'penalty', 'keep_memory']
+           'projected_preactivation', 'preactivation', 'loss_terms', 'SumOfSquares', 'penalty', 'keep_memory']
 
 # %% ../nbs/03_loss.ipynb #41a62381
 import ctypes, math, torch, torch.nn.functional as F
@@ -147,9 +147,10 @@ def implicit_loss(
     on, off = ImplicitLoss.apply(f, D, b, index, value, lam, plan or sort_plan(index, D.shape[-2]))
     return on + off, on, off
 
-# %% ../nbs/03_loss.ipynb #6b98401a
+# %% ../nbs/03_loss.ipynb #d7b7cc19
 def psd_root(
     K, # Positive semi-definite, possibly singular `(..., h, h)`
+    inverse=True, # Make `R` too? None if not
 ): # `(L, R)`: lower-triangular with `L Lᵀ = K` to rounding, and `R K Rᵀ` a diagonal of ones, and of zeros for dependent units
     "Cholesky factor of a singular matrix and its inverse on the range, without waiting for the device."
     h, eps = K.shape[-1], 4*K.shape[-1]**.5*torch.finfo(K.dtype).eps
@@ -158,9 +159,11 @@ def psd_root(
     C.diagonal(dim1=-2, dim2=-1).add_(eps)
     L = torch.linalg.cholesky_ex(C)[0]
     keep = L.diagonal(dim1=-2, dim2=-1).square() > 4*eps
-    R = torch.linalg.solve_triangular(L, torch.eye(h, dtype=L.dtype, device=L.device).expand_as(L), upper=False)
-    R = R.mul_(keep[..., :, None]).div_(scale[..., None, :])
-    return L.mul_(keep[..., None, :]).mul_(scale[..., :, None]).to(K.dtype), R.to(K.dtype)
+    R = None
+    if inverse:
+        R = torch.linalg.solve_triangular(L, torch.eye(h, dtype=L.dtype, device=L.device).expand_as(L), upper=False)
+        R = R.mul_(keep[..., :, None]).div_(scale[..., None, :]).to(K.dtype)
+    return L.mul_(keep[..., None, :]).mul_(scale[..., :, None]).to(K.dtype), R
 
 # %% ../nbs/03_loss.ipynb #e3af5951
 def add_tri_(
@@ -201,7 +204,7 @@ def normal(
     x = torch.empty(shape, dtype=like.dtype, device=like.device)
     return x.normal_(generator=noise) if noise is None or isinstance(noise, torch.Generator) else noise.normal_(x)
 
-# %% ../nbs/03_loss.ipynb #c35a8df3
+# %% ../nbs/03_loss.ipynb #04b8cd76
 class ProjectedPreactivation(torch.autograd.Function):
     "`u = a Eᵀ + σ g Lᵀ + b` with a gradient in `E` drawn from the law of `δᵀ(a + N)`; use it through `projected_preactivation`."
     @staticmethod
@@ -216,7 +219,7 @@ class ProjectedPreactivation(torch.autograd.Function):
     def backward(ctx, delta):
         E, R, g, value, *plan = ctx.saved_tensors
         T, W = delta.mT @ g, torch.zeros_like(E)
-        if ctx.third_term: W = tri_mm_(psd_root(gram(delta))[0], normal(E.shape, E, ctx.noise))
+        if ctx.third_term: W = tri_mm_(psd_root(gram(delta), inverse=False)[0], normal(E.shape, E, ctx.noise))
         with full_float32(E): dE = addmm_(W, (T - (W @ E.mT) @ R.mT) @ R, E).mul_(ctx.sigma)
         dE += scatter_sum(delta, value, plan).view_as(E.mT).mT
         return dE, delta.sum(-2), None, None, None, None, None, None
@@ -264,7 +267,15 @@ def loss_terms(
     terms = implicit_loss(ACTIVATIONS[model.activation](u), model.fc2.weight, model.fc2.bias, batch.index, batch.value, 1. if mse else config.loss.lambda_on, plan)
     return tuple(o/batch.d for o in terms) if mse else terms
 
-# %% ../nbs/03_loss.ipynb #c2e76f44
+# %% ../nbs/03_loss.ipynb #d31b750d
+class SumOfSquares(torch.autograd.Function):
+    "`Σ w²` over the last two axes, with one temporary where autograd's own chain needs three."
+    @staticmethod
+    def forward(ctx, w): ctx.save_for_backward(w); return torch.linalg.vector_norm(w, dim=(-2, -1)).square()
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, g): return ctx.saved_tensors[0]*(2*g[..., None, None])
+
 def penalty(
     model, # `TwoLayerNet`, or any module with `fc1.weight` and `fc2.weight`
     config, # `ExperimentConfig`
@@ -272,13 +283,13 @@ def penalty(
     "`Σ λ·w²` over the weights of both layers."
     t, total = config.training, model.fc1.weight.new_zeros(model.fc1.weight.shape[:-2])
     for layer, own in ((model.fc1, t.encoder_regularization), (model.fc2, t.decoder_regularization)):
-        if lam := t.l2_regularization + own: total = total + lam*layer.weight.square().sum((-2, -1))
+        if lam := t.l2_regularization + own: total = total + lam*SumOfSquares.apply(layer.weight)
     return total
 
-# %% ../nbs/03_loss.ipynb #291798eb
+# %% ../nbs/03_loss.ipynb #5267c47b
 def keep_memory() -> bool: # Whether the C library could be asked
     "Let glibc keep freed memory instead of returning it to the kernel (`mallopt`)."
     try: mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError): return False                            # not glibc
     M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-    return bool(mallopt(M_MMAP_THRESHOLD, 2**30) and mallopt(M_TRIM_THRESHOLD, 2**31 - 1))
+    return bool(mallopt(M_MMAP_THRESHOLD, 2**26) and mallopt(M_TRIM_THRESHOLD, 2**31 - 1))

@@ -5,23 +5,25 @@
 # %% auto #0
 __all__ = ['ACTIVATIONS', 'Tanh3', 'erf3', 'TwoLayerNet', 'weight_pairs', 'pair_columns', 'export_pairs']
 
-# %% ../nbs/02_model.ipynb #15dda35d
+# %% ../nbs/02_model.ipynb #930dcfcf
 import csv, torch
 from torch import nn
+from torch.autograd.function import once_differentiable
 from .config import ConfigError, ExperimentConfig, did_you_mean
 from .data import get_device, make_generator
 
-# %% ../nbs/02_model.ipynb #fa217f9d
+# %% ../nbs/02_model.ipynb #ee8cec45
 class Tanh3(torch.autograd.Function):
     "tanh³ with its derivative `3 t² (1 − t²)`."
     @staticmethod
     def forward(ctx, u): # Preactivations
         t = u.tanh(); ctx.save_for_backward(t)
-        return t*t*t
+        return t.pow(3)
     @staticmethod
+    @once_differentiable
     def backward(ctx, grad):
         t2 = ctx.saved_tensors[0].square()
-        return torch.addcmul(t2, t2, t2, value=-1).mul_(grad).mul_(3)
+        return t2.addcmul_(t2, t2, value=-1).mul_(grad).mul_(3)
 
 def erf3(u): # Preactivations
     "erf³, a close relative of tanh³ whose Gaussian averages are known."

@@ -102,7 +102,7 @@ class RunHandle:
         return dict(status=r['status'], epoch=len(r['training_history']), epochs=r['config']['training']['epochs'], message=r['message'])
     def __repr__(self): return f'RunHandle({str(self.directory)!r}, {self.progress()})'
 
-# %% ../nbs/11_experiments.ipynb #65bd3fa5
+# %% ../nbs/11_experiments.ipynb #ff438853
 class RunFailed(RuntimeError):
     "A run whose notebook failed: names the reason and the run's folder."
 
@@ -122,15 +122,23 @@ def run_experiment(
     config, # `ExperimentConfig`, nested dict, preset name or path of a config JSON
     experiment_name=None, # Name of the run, default: the config's
     wait=True, # Wait for the end? Otherwise return a `RunHandle` at once
+    resume=False, # If the newest run of this name ended early, go on with it; if it completed, return its record
     output_dir=None, # Folder for the run's folder, default: `experiments_dir()`
     progress=True, # Show what the notebook prints, while waiting? Otherwise it goes to `run.log`
 ): # The record (see `read_results`) or a `RunHandle`
     "Execute `run.ipynb` in a process of its own. Raises `ConfigError` at once, `RunFailed` where the notebook fails."
     config = as_config(config)
     if experiment_name: config = config.override(experiment_name=experiment_name)
+    if resume and (r := next(iter(find_runs(config.experiment_name, output_dir)[0]), None)): return _resume(r, config, wait, progress)
     directory = new_directory(config.experiment_name, output_dir)
     config.save(directory/'config.json')
     return _launch(directory, wait, progress)
+
+def _resume(r, config, wait, progress): # Go on with run `r`, which must be a run of `config`, where that is given
+    if config and r['config']!=config.to_dict(): raise ConfigError(f"resume = True: the run in {r['output_dir']} has another config; choose another experiment_name")
+    if config and r['status']=='completed': return r
+    ExperimentTracker.resumable(r['output_dir'])
+    return _launch(Path(r['output_dir']), wait, progress, 'resume')
 
 # %% ../nbs/11_experiments.ipynb #065e1538
 def zero_loss(
@@ -183,7 +191,7 @@ def load_results(
     names = sorted({r['experiment_name'] for r in records}); broken = [e for p, e in damaged.items() if p.name.startswith(str(name))]
     raise ResultsError(f"no run named {name!r} in {experiments_dir(output_dir)}; " + (did_you_mean(name, names) if names else 'there are no runs yet') + ''.join(f'\ndamaged: {e}' for e in broken))
 
-# %% ../nbs/11_experiments.ipynb #8f240c90
+# %% ../nbs/11_experiments.ipynb #d9784e57
 def resume_experiment(
     name, # Name of a run (its newest), or its folder
     wait=True, # As in `run_experiment`
@@ -191,9 +199,7 @@ def resume_experiment(
     progress=True, # As in `run_experiment`
 ): # The record or a `RunHandle`
     "Take up a run that ended early. Raises `ResultsError` where there is nothing to go on from."
-    directory = Path(load_results(name, output_dir)['output_dir'])
-    ExperimentTracker.resumable(directory)
-    return _launch(directory, wait, progress, 'resume')
+    return _resume(load_results(name, output_dir), None, wait, progress)
 
 # %% ../nbs/11_experiments.ipynb #003aaa54
 def list_experiments(

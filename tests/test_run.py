@@ -26,19 +26,30 @@ def test_run(tmp_path):
 
 def test_own_json(tmp_path):
     "The path of a config file is a preset."
-    (tmp_path/'wide.json').write_text(json.dumps(dict(experiment_name='wide', model=dict(hidden_size=48))))
-    p, run = papermill(tmp_path, *[o for o in TINY if o not in ('hidden_size', '32')][:2], '-p', 'preset', tmp_path/'wide.json', '-p', 'epochs', '1', '-p', 'train_dataset_size', '500', '-p', 'batch_size', '500')
+    (tmp_path/'wide.json').write_text(json.dumps(dict(experiment_name='wide', loss=dict(lambda_on=7.))))
+    p, run = papermill(tmp_path, *TINY, '-p', 'preset', tmp_path/'wide.json')
     assert p.returncode==0, p.stderr[-2000:]
-    assert run.name.startswith('wide_') and json.loads((run/'config.json').read_text())['model']['hidden_size']==48
+    assert run.name.startswith('wide_') and json.loads((run/'config.json').read_text())['loss']['lambda_on']==7.
 
 @pytest.mark.parametrize('args, says', [
     (['-p', 'lerning_rate', '0.04'], "unknown parameter 'lerning_rate'; did you mean 'learning_rate'?"),
     (['-p', 'learning_rate', 'fast'], "learning_rate = 'fast': should be a number"),
     (['-p', 'sparsity', '5000'], 'sparsity = 5000: should be at most d = 1024'),
     (['-p', 'preset', 'quick_blob'], "unknown preset 'quick_blob', and no config JSON of that name; did you mean 'quick_3blob'?"),
-    (['-p', 'activation', 'tanh4'], "activation = 'tanh4': unknown; did you mean 'tanh3'?"),
+    (['-p', 'activation', 'tanh4'], "activation = 'tanh4': unknown; did you mean 'tanh'?"),
 ])
 def test_refused(tmp_path, args, says):
     "A wrong parameter ends the run before anything is trained or written."
     p, run = papermill(tmp_path, *args)
     assert p.returncode!=0 and says in p.stderr and run is None
+
+def test_resume_from(tmp_path):
+    "A run that was stopped goes on by its name, typed for papermill, and by nothing else."
+    from test_survival import TINY as config, history, start_and_stop
+    whole, stopped = start_and_stop(tmp_path/'whole', config, stop=False), start_and_stop(tmp_path/'experiments', config, stop=True)
+    p, run = papermill(tmp_path, '-p', 'resume_from', 'killed')
+    assert p.returncode==0, p.stderr[-2000:]
+    a, b = [json.loads((o/'results.json').read_text()) for o in (whole, stopped)]
+    assert run==stopped and b['status']=='completed' and history(a)==history(b)
+    p, _ = papermill(tmp_path, '-p', 'resume_from', 'killed', '-p', 'epochs', '99')
+    assert p.returncode!=0 and 'a run goes on with its own config; remove epochs' in p.stderr

@@ -30,6 +30,13 @@ def python(*args): return subprocess.Popen([sys.executable, '-c', SCRIPT, *map(s
 def history(r): return [{k: v for k, v in e.items() if k!='seconds'} for e in r['training_history']]
 def final(folder): return torch.load(folder/'checkpoints/final.pt', weights_only=True)
 
+def start_and_stop(root, config, stop):
+    "A run in this process, stopped after its first epoch if asked; returns its folder."
+    tracker = ExperimentTracker(config, output_dir=root).start()
+    if stop: tracker.request_stop()
+    train(TwoLayerNet.from_config(config), *create_dataloaders(config), config, tracker, progress=False)
+    return tracker.directory
+
 @pytest.fixture(scope='module')
 def whole(tmp_path_factory):
     "The run that nothing happens to: its folder, record and duration."

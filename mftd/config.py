@@ -198,11 +198,11 @@ def override(self: ExperimentConfig,
         else: raise ConfigError(f"unknown field {name!r}; {did_you_mean(name, [*FIELDS, *(f'{s}.{f}' for f, s in FIELDS.items()), 'experiment_name'] if '.' in name else [*FIELDS, 'experiment_name'])}")
     return self.from_dict(d)
 
-# %% ../nbs/00_config.ipynb #2a5010e5
+# %% ../nbs/00_config.ipynb #e1b9861b
 PRESETS = dict(
-    reference_3blob={},
-    reference_3blob_unit=dict(signal_low=1., signal_high=1.),
-    baseline=dict(lambda_on=32., learning_rate=0.01, decoder_regularization=0.01, epochs=300),
+    reference_3blob=dict(noise_sampling='projected'),
+    reference_3blob_unit=dict(noise_sampling='projected', signal_low=1., signal_high=1.),
+    baseline=dict(noise_sampling='projected', lambda_on=32., learning_rate=0.01, decoder_regularization=0.01, epochs=300),
     quick_3blob=dict(d=256, hidden_size=128, batch_size=2000, train_dataset_size=60_000, test_dataset_size=2000, lambda_on=4., decoder_regularization=0.025,
                      learning_rate=0.05, learning_rate_schedule='cosine', encoder_initialization_scale=0.1, decoder_initialization_scale=0.1),
 )

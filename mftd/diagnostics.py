@@ -47,7 +47,7 @@ def synthetic_pairs(
     x = [_core(kind, df, m, rng) @ np.asarray(M).T + mu for (_, mu, M, kind, df), m in zip(components, N)]
     return rng.permutation(np.concatenate(x))*scales
 
-# %% ../nbs/05_diagnostics.ipynb #fd1236fd
+# %% ../nbs/05_diagnostics.ipynb #811ddfe3
 def check_pairs(
     pairs, # Tensor or array
 ) -> np.ndarray: # float64 `(n, 2)`
@@ -55,11 +55,12 @@ def check_pairs(
     if isinstance(pairs, torch.Tensor): pairs = pairs.detach().cpu().numpy()
     x = np.asarray(pairs, dtype=np.float64)
     if x.ndim!=2 or x.shape[1]!=2 or len(x)==0: raise ValueError(f"weight pairs: expected shape (n, 2) with n > 0, got {x.shape}")
-    bad = len(x) - int(np.isfinite(x).all(1).sum())
-    if bad: raise ValueError(f"weight pairs: {bad} of {len(x)} are NaN or infinite (did the run diverge?)")
+    if not np.isfinite(x).all():
+        bad = len(x) - int(np.isfinite(x).all(1).sum())
+        raise ValueError(f"weight pairs: {bad} of {len(x)} are NaN or infinite (did the run diverge?)")
     return x
 
-# %% ../nbs/05_diagnostics.ipynb #410953e9
+# %% ../nbs/05_diagnostics.ipynb #aad6108c
 def _scatter(y, steps=50): # `(2, n)` -> centre `(2, 1)`, scatter `(2, 2)`: Cauchy M-estimate
     m, V = np.zeros((2, 1)), np.diag(y.var(1) + 1e-18)
     for _ in range(steps):
@@ -75,7 +76,8 @@ def normalise(
 ) -> np.ndarray: # `(2, n)`
     "Pairs in a frame where the bulk is round with unit spread. A degenerate direction becomes an independent normal one."
     z = np.ascontiguousarray(x.T)
-    off = (z != np.median(z, 1)[:, None]).any(0) # where most pairs are one point, the frame comes from the others
+    spread = (np.arange(min(sample, len(x)))*0.6180339887498949 % 1*len(x)).astype(int)
+    off = (z != np.median(z[:, spread], 1)[:, None]).any(0) # where most pairs are one point, the frame comes from the others
     y = z[:, off] if off.mean() < .5 else z
     y = y[:, ::max(1, y.shape[1]//sample)]
     c = np.median(y, 1)[:, None]
@@ -224,13 +226,13 @@ class Blobs:
             names.append(name + (f' {n+1}' if n else ''))
         return names
 
-# %% ../nbs/05_diagnostics.ipynb #ed50cab9
+# %% ../nbs/05_diagnostics.ipynb #6d5ec450
 def _describe(x, lab, recs, seen): # Statistics of labelled pairs, as `Blobs`
     k, n = len(recs), len(x)
     N = np.bincount(lab, minlength=k)
     mean = lambda v: np.bincount(lab, v, k)/np.maximum(N, 1)
     mu = np.stack([mean(x[:, 0]), mean(x[:, 1])], 1)
-    e, w = (x - mu[lab]).T
+    e, w = (v - m[lab] for v, m in zip(x.T, mu.T))
     cov = np.stack([mean(e*e), mean(e*w), mean(e*w), mean(w*w)], 1).reshape(k, 2, 2)
     o = sorted(range(k), key=lambda i: (N[i] <= n/2, -mu[i, 0]))
     col = lambda key: np.array([recs[i][key] for i in o])
@@ -245,40 +247,42 @@ def count_blobs(
 ) -> Blobs:
     "Blobs of a cloud of weight pairs: modes of their density. Raises `ValueError` on NaN. Fails on rounded weights: each lattice point is a mode."
     x = check_pairs(pairs); n = len(x)
-    if n < 16 or (x.max(0)==x.min(0)).all():
+    if n < 16 or (x==x[0]).all():
         return _describe(x, np.zeros(n, int), [dict(ratio=math.inf, significance=math.sqrt(n), peak=x.mean(0))], [])
     flat, counts, area = _grid(normalise(x))
     K = K or max(16, .4*math.sqrt(n))
     f = adaptive_density(counts, area, K)
     tops, basin, label, kept, seen = merge_modes(f, counts, area, max(min_ratio, math.exp(5/math.sqrt(K))), min_significance, min_share)
     modes = sorted(kept); pos = np.zeros(len(tops), int); pos[modes] = np.arange(len(modes))
-    own = basin.ravel()[flat]; lab = pos[label][own]
+    cells, sums = pos[label][basin], [np.bincount(flat, v, f.size).reshape(f.shape) for v in x.T]
     def peak(top, mine):
-        core = mine & (f.ravel()[flat] > f.ravel()[tops[top]] - np.log(2))
-        return x[core if core.any() else mine].mean(0) if mine.any() else np.full(2, np.nan)
-    for i, m in enumerate(modes): kept[m]['peak'] = peak(m, lab==i)
-    seen = [dict(r, peak=peak(t, own==t).tolist()) for r in seen if ((t := r.pop('top'))==own).any()]
-    return _describe(x, lab, [kept[m] for m in modes], sorted(seen, key=lambda r: -r['ratio']))
+        core = mine & (f > f.ravel()[tops[top]] - np.log(2))
+        m = core if counts[core].any() else mine
+        return np.array([s[m].sum() for s in sums])/counts[m].sum()
+    for i, m in enumerate(modes): kept[m]['peak'] = peak(m, cells==i)
+    seen = [dict(r, peak=peak(t, basin==t).tolist()) for r in seen if counts[basin==(t := r.pop('top'))].any()]
+    return _describe(x, cells.ravel()[flat], [kept[m] for m in modes], sorted(seen, key=lambda r: -r['ratio']))
 
-# %% ../nbs/05_diagnostics.ipynb #1646aad8
+# %% ../nbs/05_diagnostics.ipynb #cfa69b50
 def silhouette(
     pairs, # `(n, 2)`
     labels, # Blob of each pair `(n,)`
-    block=1000, # Rows of the distance matrix at a time
+    block=50, # Rows of the distance matrix at a time: few, so that they stay in cache
 ): # Mean silhouette in [-1, 1], or None below two blobs
     "Mean silhouette on axes of unit standard deviation."
     kinds, lab = np.unique(np.asarray(labels), return_inverse=True)
     if len(kinds) < 2: return None
-    x = torch.from_numpy(np.asarray(pairs, dtype=np.float64))
-    x = ((x - x.mean(0))/x.std(0).clamp_min(1e-300)).float()
-    own = torch.nn.functional.one_hot(torch.from_numpy(lab), len(kinds)).float()
-    size = own.sum(0)
-    to = torch.cat([torch.cdist(x[i:i+block], x, compute_mode='donot_use_mm_for_euclid_dist') @ own for i in range(0, len(x), block)])
-    a = (to*own).sum(1)/((own @ size) - 1).clamp_min(1)
-    b = (to/size).masked_fill(own > 0, math.inf).amin(1)
-    return float(torch.where(own @ size > 1, (b - a)/torch.maximum(a, b).clamp_min(1e-30), 0.).mean())
+    x = np.asarray(pairs, dtype=np.float64)
+    x = ((x - x.mean(0))/np.maximum(x.std(0), 1e-300)).astype(np.float32)
+    own, r, one = np.eye(len(kinds), dtype=np.float32)[lab], (x*x).sum(1, keepdims=True), np.ones((len(x), 1), np.float32)
+    left, right = np.hstack([-2*x, r, one]), np.ascontiguousarray(np.hstack([x, one, r]).T) # |a - b|² = |a|² + |b|² - 2ab is one product
+    to = np.concatenate([np.sqrt(np.maximum(left[i:i+block] @ right, 0)) @ own for i in range(0, len(x), block)])
+    size = own.sum(0); n = size[lab]
+    a = (to*own).sum(1)/np.maximum(n - 1, 1)
+    b = np.where(own > 0, math.inf, to/size).min(1)
+    return float(np.where(n > 1, (b - a)/np.maximum(np.maximum(a, b), 1e-30), 0).mean())
 
-# %% ../nbs/05_diagnostics.ipynb #89396056
+# %% ../nbs/05_diagnostics.ipynb #a1d6993c
 def _number(v): # A plain float, None where it is not finite
     return float(v) if math.isfinite(v) else None
 
@@ -293,7 +297,7 @@ def compute_lightweight_blob_metrics(
     "Blob metrics for every epoch. `n_clusters_dbscan` keeps its name for compatibility: it is `count_blobs` on all pairs. Raises `ValueError` on NaN."
     x = check_pairs(weight_pairs(model))
     b = count_blobs(x)
-    s = np.random.default_rng(seed).permutation(len(x))[:n_samples] if len(x) > n_samples else slice(None)
+    s = np.random.default_rng(seed).choice(len(x), n_samples, replace=False) if len(x) > n_samples else slice(None)
     V = b.covariances; sd = np.sqrt(V[:, [0, 1], [0, 1]])
     within = [_number(v[0, 1]/(p*q)) if p*q > 0 else None for v, (p, q) in zip(V, sd)]
     m = np.sum(b.shares[:, None]*b.centers, 0)

@@ -22,7 +22,7 @@ from scipy import fft, stats
 from scipy.special import ndtri
 from sklearn.mixture import GaussianMixture
 from .config import ExperimentConfig
-from .data import create_dataloaders
+from .data import create_dataloaders, make_generator
 from .loss import loss_terms
 from .model import ACTIVATIONS, TwoLayerNet, weight_pairs
 
@@ -441,7 +441,7 @@ def decoupling_index(
     gain, error = (Z - L).mean(), (Z - L).std(ddof=1)/math.sqrt(len(L)) if len(L) > 1 else math.inf
     out = dict(loss=_number(L.mean()), loss_zero=float(Z.mean()), gain=_number(gain), gain_error=_number(error), reason=None)
     if not gain > max(3*error, 1e-3*Z.mean()): out['reason'] = f"the gain over the zero network, {gain:.3g} ± {error:.2g} of {Z.mean():.3g}, is within noise or below 0.1 %: nothing to lose"
-    g = torch.Generator().manual_seed(seed)
+    g = make_generator(seed, 'shuffle')
     for how in 'everywhere', 'within units', 'within inputs':
         v = None if out['reason'] else 1 - np.array([chunk_losses(shuffle_pairs(model, how, g), batches, config).mean() - L.mean() for _ in range(n_shuffles)])/gain
         out[how] = dict(index=None if v is None else _number(v.mean()), std=None if v is None or n_shuffles < 2 else _number(v.std(ddof=1)))

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['dense_loss', 'blocks', 'gram', 'addmm_', 'gather_sum', 'gather_dot', 'sort_plan', 'scatter_sum', 'ImplicitLoss',
            'implicit_loss', 'psd_root', 'add_tri_', 'tri_mm_', 'full_float32', 'normal', 'ProjectedPreactivation',
-           'projected_preactivation', 'preactivation', 'loss_terms', 'SumOfSquares', 'penalty', 'keep_memory']
+           'projected_preactivation', 'preactivation', 'loss_terms', 'SumOfSquares', 'penalty']
 
-# %% ../nbs/03_loss.ipynb #41a62381
-import ctypes, math, torch, torch.nn.functional as F
+# %% ../nbs/03_loss.ipynb #1434430a
+import math, torch, torch.nn.functional as F
 from contextlib import contextmanager
 from torch.autograd.function import once_differentiable
 from .model import ACTIVATIONS
@@ -285,11 +285,3 @@ def penalty(
     for layer, own in ((model.fc1, t.encoder_regularization), (model.fc2, t.decoder_regularization)):
         if lam := t.l2_regularization + own: total = total + lam*SumOfSquares.apply(layer.weight)
     return total
-
-# %% ../nbs/03_loss.ipynb #5267c47b
-def keep_memory() -> bool: # Whether the C library could be asked
-    "Let glibc keep freed memory instead of returning it to the kernel (`mallopt`)."
-    try: mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError): return False                            # not glibc
-    M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-    return bool(mallopt(M_MMAP_THRESHOLD, 2**26) and mallopt(M_TRIM_THRESHOLD, 2**31 - 1))

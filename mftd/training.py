@@ -6,14 +6,14 @@
 __all__ = ['make_optimizer', 'schedule_factor', 'scaled_parts', 'metrics', 'evaluate', 'train_epoch', 'graceful_stop',
            'diverged_message', 'train']
 
-# %% ../nbs/07_training.ipynb #61069cac
+# %% ../nbs/07_training.ipynb #52bbdeab
 import copy, math, signal, threading, time, torch
 from contextlib import contextmanager
 from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 from .data import NormalSource, create_dataloaders
 from .diagnostics import compute_lightweight_blob_metrics
-from .loss import keep_memory, loss_terms, penalty
+from .loss import loss_terms, penalty
 from .model import TwoLayerNet
 from .sgld import SGLD
 from .tracking import ExperimentTracker, load_weights
@@ -138,10 +138,9 @@ def train(
     tracker.save_results(status, message)
     return tracker.results
 
-# %% ../nbs/07_training.ipynb #b153ae8d
+# %% ../nbs/07_training.ipynb #4a27bf89
 def _epochs(model, train_loader, test_loader, config, tracker, checkpoint, bar, stop): # Returns `(status, message)`
     t, total = config.training, config.training.epochs*len(train_loader)
-    keep_memory()
     if next(model.parameters()).is_cuda: torch.backends.cuda.matmul.allow_tf32 = t.allow_tf32
     optimizer = make_optimizer(model.parameters(), config)
     scheduler = LambdaLR(optimizer, lambda step: schedule_factor(step, total, config))

@@ -1,5 +1,5 @@
 "Make README.md from nbs/index.ipynb; with --check, fail if it is not current."
-import json, sys
+import json, re, sys
 from pathlib import Path
 from nbdev.config import get_config
 
@@ -8,7 +8,7 @@ root = get_config().config_path
 def markdown(cell):
     "A cell as README text: prose as it is, code fenced with its printed output, pictures left to the notebook."
     src = ''.join(cell['source'])
-    if cell['cell_type']=='markdown': return src.replace('](images/', '](nbs/images/').replace('.ipynb)', '.ipynb)')
+    if cell['cell_type']=='markdown': return re.sub(r'\]\(([\w/]+\.(?:ipynb|png))\)', r'](nbs/\1)', src)
     if src.startswith('#|'): return ''
     out = ''.join(''.join(o.get('text', '')) for o in cell['outputs'])
     return f'```python\n{src}\n```' + (f'\n\n```\n{out.rstrip()}\n```' if out else '')

@@ -108,8 +108,8 @@ class RunFailed(RuntimeError):
 
 def _launch(directory, wait, progress, *args): # Start the worker; returns the record, or a handle
     command = [sys.executable, '-m', 'mftd.experiments', str(directory), *args]
-    log = open(directory/'run.log', 'ab')
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, **(dict() if wait and progress else dict(stdout=log, stderr=log, start_new_session=not wait)))
+    quiet = {} if wait and progress else dict(stdout=open(directory/'run.log', 'ab'), stderr=subprocess.STDOUT, start_new_session=not wait)
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, **quiet)
     handle = RunHandle(directory, process)
     if not wait: return handle
     while True:

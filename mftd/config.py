@@ -76,6 +76,7 @@ class TrainingConfig:
     optimizer_type: Literal['adam', 'sgld'] = 'adam' # Adam, or stochastic gradient Langevin dynamics
     learning_rate: Positive = 0.02 # Step size
     temperature: NonNegative = 0. # Langevin temperature `T` (SGLD only)
+    frozen_encoder: bool = False # Train the decoder alone (Stage 2)?
     batch_size: Count = 10_000 # Samples a step `B`
     epochs: Annotated[int, Field(ge=0)] = 20 # Passes over `train_dataset_size` samples
     learning_rate_schedule: Literal['constant', 'cosine'] = 'constant' # Constant, or a cosine decay to 0 over the run

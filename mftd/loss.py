@@ -124,7 +124,7 @@ class ImplicitLoss(torch.autograd.Function):
         f, D, b, K, G, n, w, active, error, index, lam, *plan = ctx.saved_tensors
         B, k = f.shape[-2], g_off[..., None, None]*(2/f.shape[-2])
         c, kb = (g_on*lam)[..., None, None]*(2/B)*error - k*active, k[..., 0]*b
-        df = addmm_(gather_sum(D, index, c), f, k*G).add_(k*w[..., None, :])
+        df = addmm_(gather_sum(D, index, c), f, k*G).add_(k*w[..., None, :]) if ctx.needs_input_grad[0] else None       # a frozen encoder needs none
         dD = addmm_(scatter_sum(f, c, plan).view_as(D), D, k*K)
         dD = addmm_(dD, kb[..., :, None], n[..., None, :])
         db = (k*D @ n[..., None]).squeeze(-1) + B*kb + scatter_sum(torch.ones_like(f[..., :1]), c, plan).view_as(b)
@@ -209,7 +209,7 @@ class ProjectedPreactivation(torch.autograd.Function):
     "`u = a Eᵀ + σ g Lᵀ + b` with a gradient in `E` drawn from the law of `δᵀ(a + N)`; use it through `projected_preactivation`."
     @staticmethod
     def forward(ctx, E, b, index, value, sigma, noise, plan, third_term):
-        with full_float32(E): L, R = psd_root(gram(E.mT))
+        with full_float32(E): L, R = psd_root(gram(E.mT), inverse=ctx.needs_input_grad[0])
         u = gather_sum(E.mT.contiguous(), index, value)
         g = normal(u.shape, u, noise)
         ctx.save_for_backward(E, R, g, value, *plan); ctx.sigma, ctx.noise, ctx.third_term = sigma, noise, third_term

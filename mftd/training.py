@@ -127,7 +127,7 @@ def train(
     checkpoint=None, # From `ExperimentTracker.resume`: where to go on
     progress=True, # Show a bar?
 ) -> dict: # The record: `status`, `training_history`, …
-    "Stage 1: train both layers, evaluating, diagnosing and recording after every epoch."
+    "Train both layers, or with `frozen_encoder` the decoder alone; evaluate, diagnose and record after every epoch."
     tracker = tracker or ExperimentTracker(config)
     with graceful_stop() as stop, tqdm(total=config.training.epochs*len(train_loader), unit='step', disable=not progress) as bar:
         try: status, message = _epochs(model, train_loader, test_loader, config, tracker, checkpoint, bar, stop)
@@ -142,7 +142,8 @@ def train(
 def _epochs(model, train_loader, test_loader, config, tracker, checkpoint, bar, stop): # Returns `(status, message)`
     t, total = config.training, config.training.epochs*len(train_loader)
     if next(model.parameters()).is_cuda: torch.backends.cuda.matmul.allow_tf32 = t.allow_tf32
-    optimizer = make_optimizer(model.parameters(), config)
+    for p in model.fc1.parameters(): p.requires_grad_(not t.frozen_encoder)
+    optimizer = make_optimizer([p for p in model.parameters() if p.requires_grad], config)
     scheduler = LambdaLR(optimizer, lambda step: schedule_factor(step, total, config))
     parts, done = dict(optimizer=optimizer, scheduler=scheduler), 0
     if stream := getattr(getattr(train_loader, 'dataset', None), 'stream', None): parts['stream'] = stream

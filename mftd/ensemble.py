@@ -454,7 +454,7 @@ class PhaseDiagram:
         d = json.loads(path.read_text()); self.rows = d.pop('rows')
         if d!=self._head(): raise ConfigError(f"output_dir = {str(self.output_dir)!r}: holds another diagram, {d['y']} over {d['x']}" + (', around another config' if d['config']!=self._head()['config'] else ''))
 
-# %% ../nbs/09_ensemble.ipynb #4cfac68a
+# %% ../nbs/09_ensemble.ipynb #61345e28
 def _key(point): return point['x'], point['y'], point['seed']
 
 @patch
@@ -471,6 +471,7 @@ def run(self: PhaseDiagram,
     "Train and measure what is not there yet."
     todo = self.todo(); configs = [self.config_at(p) for p in todo]
     for members, networks, records in iter_ensemble(configs, self.output_dir, **kwargs):
+        if any(r['status']=='stopped' for r in records): break                   # asked to end early: this part is trained again
         for m, net, r, measured in zip(members, networks, records, measure_ensemble(networks, [configs[m] for m in members], n_shuffles)):
             self.rows.append(jsonable(dict(todo[m], status=r['status'], seconds=sum(e['seconds'] for e in r['training_history']), run=r['output_dir'] and Path(r['output_dir']).name, **measured)))
             if not self.output_dir: self.networks[_key(todo[m])] = net

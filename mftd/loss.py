@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['dense_loss', 'blocks', 'gram', 'addmm_', 'gather_sum', 'gather_dot', 'sort_plan', 'scatter_sum', 'ImplicitLoss',
-           'implicit_loss', 'psd_root', 'add_tri_', 'tri_mm_', 'full_float32', 'normal', 'ProjectedPreactivation',
-           'projected_preactivation', 'preactivation', 'loss_terms', 'SumOfSquares', 'penalty']
+           'implicit_loss', 'psd_root', 'add_tri_', 'tri_mm_', 'full_float32', 'normal', 'per_model',
+           'ProjectedPreactivation', 'projected_preactivation', 'preactivation', 'loss_terms', 'SumOfSquares',
+           'penalty']
 
 # %% ../nbs/03_loss.ipynb #1434430a
 import math, torch, torch.nn.functional as F
@@ -205,6 +206,12 @@ def normal(
     return x.normal_(generator=noise) if noise is None or isinstance(noise, torch.Generator) else noise.normal_(x)
 
 # %% ../nbs/03_loss.ipynb #04b8cd76
+def per_model(
+    v, # A number, or one for each model `(...)`
+): # The same, to be multiplied with `(..., n, m)`
+    "Numbers that meet matrices."
+    return v[..., None, None] if torch.is_tensor(v) else v
+
 class ProjectedPreactivation(torch.autograd.Function):
     "`u = a Eᵀ + σ g Lᵀ + b` with a gradient in `E` drawn from the law of `δᵀ(a + N)`; use it through `projected_preactivation`."
     @staticmethod
@@ -213,14 +220,14 @@ class ProjectedPreactivation(torch.autograd.Function):
         u = gather_sum(E.mT.contiguous(), index, value)
         g = normal(u.shape, u, noise)
         ctx.save_for_backward(E, R, g, value, *plan); ctx.sigma, ctx.noise, ctx.third_term = sigma, noise, third_term
-        return add_tri_(u, g, sigma*L).add_(b[..., None, :])
+        return add_tri_(u, g, per_model(sigma)*L).add_(b[..., None, :])
     @staticmethod
     @once_differentiable
     def backward(ctx, delta):
         E, R, g, value, *plan = ctx.saved_tensors
         T, W = delta.mT @ g, torch.zeros_like(E)
         if ctx.third_term: W = tri_mm_(psd_root(gram(delta), inverse=False)[0], normal(E.shape, E, ctx.noise))
-        with full_float32(E): dE = addmm_(W, (T - (W @ E.mT) @ R.mT) @ R, E).mul_(ctx.sigma)
+        with full_float32(E): dE = addmm_(W, (T - (W @ E.mT) @ R.mT) @ R, E).mul_(per_model(ctx.sigma))
         dE += scatter_sum(delta, value, plan).view_as(E.mT).mT
         return dE, delta.sum(-2), None, None, None, None, None, None
 
@@ -230,7 +237,7 @@ def projected_preactivation(
     b, # Its bias `(..., h)`, or None
     index, # Active positions `(..., B, s)`, or `(B, s)` for all models
     value, # Their clean values, likewise
-    sigma, # Standard deviation σ of the noise
+    sigma, # Standard deviation σ of the noise, a number or `(...)`
     noise=None, # `NormalSource` or `torch.Generator`, drawn from forward and backward; default: torch's global one
     plan=None, # `sort_plan(index, d)`, if it is at hand
     third_term=True, # False: without the noise the network does not see, to show that it matters
@@ -247,7 +254,7 @@ def preactivation(
     E, # Encoder `(..., h, d)`
     b, # Its bias `(..., h)`, or None
     batch, # `Batch`; `x` is None where its noise is projected
-    sigma, # Standard deviation σ of the noise
+    sigma, # Standard deviation σ of the noise, a number or `(...)`
     plan, # `sort_plan(batch.index, d)`
 ) -> torch.Tensor: # `u` `(..., B, h)`
     "What the hidden units receive. Raises `ValueError` for a batch with neither input nor noise source."
@@ -257,10 +264,10 @@ def preactivation(
     return batch.x @ E.mT if b is None else batch.x @ E.mT + b[..., None, :]
 
 def loss_terms(
-    model, # `TwoLayerNet`
+    model, # `TwoLayerNet`, or any module with its layers and leading axes `(...)`
     batch, # `Batch`
-    config, # `ExperimentConfig`
-): # `(total, on, off)` of the trained loss, without penalties
+    config, # `ExperimentConfig`, or anything with its fields, where numbers may be `(...)`
+): # `(total, on, off)` of the trained loss, without penalties, each `(...)`
     "The loss of a config on a batch, with gradients, and no `(B, d)` tensor but the batch's own."
     plan, mse = sort_plan(batch.index, batch.d), config.loss.loss_type=='mse'
     u = preactivation(model.fc1.weight, model.fc1.bias, batch, config.data.noise_variance**.5, plan)
@@ -278,10 +285,10 @@ class SumOfSquares(torch.autograd.Function):
 
 def penalty(
     model, # `TwoLayerNet`, or any module with `fc1.weight` and `fc2.weight`
-    config, # `ExperimentConfig`
+    config, # `ExperimentConfig`, or anything with its fields, where numbers may be `(...)`
 ) -> torch.Tensor: # `(...)`, one number a model
     "`Σ λ·w²` over the weights of both layers."
     t, total = config.training, model.fc1.weight.new_zeros(model.fc1.weight.shape[:-2])
     for layer, own in ((model.fc1, t.encoder_regularization), (model.fc2, t.decoder_regularization)):
-        if lam := t.l2_regularization + own: total = total + lam*SumOfSquares.apply(layer.weight)
+        if torch.is_tensor(lam := t.l2_regularization + own) or lam: total = total + lam*SumOfSquares.apply(layer.weight)
     return total

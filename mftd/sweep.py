@@ -408,7 +408,7 @@ def format_analysis(
     line = lambda what, n: f"{what:14s}{'none' if n is None else ''}" + ('' if n is None else f"{n}: {by[n]['final_n_clusters']} blobs, silhouette {number(by[n]['final_silhouette'])}, test loss {number(by[n]['final_test_loss'])}, {number(by[n]['training_time_seconds'], 1)} s") + (f", {a['speedups'][n]:.2f} × the reference's speed" if n in a['speedups'] else '')
     return '\n'.join([verdict_line(results), f"{'three blobs':14s}{len(a['three_blobs'])} trials", line('best blobs', a['best_blobs']), line('lowest loss', a['lowest_loss']), line('fastest', a['fastest'])])
 
-# %% ../nbs/12_sweep.ipynb #d00a7fcc
+# %% ../nbs/12_sweep.ipynb #7586733d
 _COUNT_COLORS = {0: '#d9d9d9', 1: '#9a9a9a', 2: '#edae49', 3: '#2e86ab', 4: '#d1495b'} # failed, and by number of blobs
 def count_color(n): "The colour of a number of blobs; None is a failed trial."; return _COUNT_COLORS[min(n or 0, 4)]
 
@@ -433,21 +433,23 @@ def _plot_time(ax, results, reference): # Panel 1
         mine = [r for _, r in rows if min(r['final_n_clusters'] or 0, 4)==n]
         ax.scatter([r['training_time_seconds'] for r in mine], [r['final_test_loss'] for r in mine], s=28 if len(rows)<60 else 12, color=count_color(n), label={0: 'not counted', 1: '1 blob', 4: '4 blobs or more'}.get(n, f'{n} blobs'))
     star = [r for _, r in rows if r['name']==reference or r['name'].startswith(f'{reference}_s')]
-    ax.scatter([r['training_time_seconds'] for r in star], [r['final_test_loss'] for r in star], marker='*', s=150, facecolor='none', edgecolor='k', label='reference' if star else None)
+    ax.scatter([r['training_time_seconds'] for r in star], [r['final_test_loss'] for r in star], marker='*', s=150, facecolor='none', edgecolor='k', label='reference' if star else '_')
     if len(rows)<=25:
         for k, r in rows: ax.annotate(str(k), (r['training_time_seconds'], r['final_test_loss']), (4, 3), textcoords='offset points', fontsize=7)
     ax.set(xlabel='training time / s', ylabel='final test loss', title='cost and loss')
     losses = [r['final_test_loss'] for _, r in rows]
     if losses and min(losses)>0 and max(losses)>5*min(losses): ax.set_yscale('log')
-    ax.margins(.1); ax.legend(fontsize=7)
+    ax.margins(.1)
+    if rows: ax.legend(fontsize=7, framealpha=.6)
 
 def _plot_counts(ax, results): # Panel 2
     counts = [r['final_n_clusters'] if r['success'] else None for r in results]
-    ax.bar(range(len(counts)), [n or 0 for n in counts], color=[count_color(n) for n in counts], width=.8 if len(counts)<60 else 1.)
+    if len(counts)<60: ax.bar(range(len(counts)), [n or 0 for n in counts], color=[count_color(n) for n in counts])
+    else: ax.scatter(range(len(counts)), [n or np.nan for n in counts], color=[count_color(n) for n in counts], s=12)
     failed = [k for k, r in enumerate(results) if not r['success']]
-    ax.plot(failed, [.12]*len(failed), 'x', color='k', ms=5 if len(results)<60 else 3, label=f'failed ({len(failed)})' if failed else None)
+    ax.plot(failed, [.1]*len(failed), 'x', color='k', ms=5 if len(results)<60 else 3, label=f'failed ({len(failed)})' if failed else '_')
     ax.axhline(3, color='k', lw=.8, ls='--', label='three blobs')
-    ax.set(xlabel='trial (names in sweep_legend.txt)', ylabel='blobs', title='number of blobs', ylim=(0, max([4, *(n + 1 for n in counts if n)])), xlim=(-1, len(counts)))
+    ax.set(xlabel='trial (names in sweep_legend.txt)', ylabel='blobs', title='number of blobs', ylim=(0, max([4, *(n + 1 for n in counts if n)])), xlim=(-.7, max(.7, len(counts) - .3)))
     _integers(ax, 'both'); ax.legend(fontsize=7, loc='upper right', ncols=2)
 
 def _plot_silhouettes(ax, results): # Panel 3: only trials with several clusters have one
@@ -455,7 +457,7 @@ def _plot_silhouettes(ax, results): # Panel 3: only trials with several clusters
     ax.scatter([k for k, _ in rows], [r['final_silhouette'] for _, r in rows], s=28 if len(results)<60 else 12, color=[count_color(r['final_n_clusters']) for _, r in rows])
     for y, label in ((.7, 'excellent'), (.5, 'good')): ax.axhline(y, color='k', lw=.8, ls='--' if y>.6 else ':', label=f'{label}: above {y}')
     if not rows: ax.text(.5, .25, 'no trial has several blobs', transform=ax.transAxes, ha='center')
-    ax.set(xlabel='trial', ylabel='silhouette score', title='separation, where there are several blobs', ylim=(min([0, *(r['final_silhouette'] for _, r in rows)]) - .03, 1.03), xlim=(-1, len(results)))
+    ax.set(xlabel='trial', ylabel='silhouette score', title='separation, where there are several blobs', ylim=(min([0, *(r['final_silhouette'] for _, r in rows)]) - .03, 1.03), xlim=(-.7, max(.7, len(results) - .3)))
     _integers(ax, 'x'); ax.legend(fontsize=7, loc='lower right')
 
 def _integers(ax, which): # Ticks on whole numbers

@@ -480,7 +480,7 @@ def synthetic_records(
         records.append(r | dict(wall_seconds=seconds, attempts=1))
     return records
 
-# %% ../nbs/12_sweep.ipynb #53b0cb2b
+# %% ../nbs/12_sweep.ipynb #c4100090
 OBJECTIVES = dict(blobs=('maximize', blob_quality), loss=('minimize', lambda r: r['final_test_loss']), time=('minimize', lambda r: r['training_time_seconds']))
 
 def search_space(
@@ -488,10 +488,11 @@ def search_space(
 ) -> dict: # Field → Optuna distribution
     "A search space as Optuna has it. Raises `ConfigError`."
     from optuna import distributions as D
+    default = flat_params(dict(base=ExperimentConfig(), params={}))
     def one(k, v):
         if isinstance(v, D.BaseDistribution): return v
         if isinstance(v, list): return D.CategoricalDistribution(v)
-        if isinstance(v, tuple) and len(v)==2 and 0<v[0]<v[1]: return (D.IntDistribution if all(isinstance(o, int) for o in v) else D.FloatDistribution)(*v, log=True)
+        if isinstance(v, tuple) and len(v)==2 and 0<v[0]<v[1]: return D.IntDistribution(*map(int, v), log=True) if type(default.get(k)) is int else D.FloatDistribution(*v, log=True)
         raise ConfigError(f"space: {k} = {v!r}: should be (low, high) with 0 < low < high, a list of choices, or an Optuna distribution")
     return {k: one(k, v) for k, v in space.items()}
 

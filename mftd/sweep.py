@@ -506,21 +506,25 @@ def as_objectives(
         return o, *OBJECTIVES[o]
     return [one(o) for o in (objective if isinstance(objective, list) else [objective])]
 
-# %% ../nbs/12_sweep.ipynb #ba4b626e
+# %% ../nbs/12_sweep.ipynb #042e14d1
 def enqueue(
     study, # Optuna study
-    trials, # List of trials, e.g. `design_sweep()`
+    trials, # List of trials, e.g. `design_sweep()`, or of their records
     space, # From `search_space`
     base, # See `as_config`
+    wanted, # From `as_objectives`
 ) -> int: # How many lie in the space
     "Let a study begin with known trials. Those that change something else, or lie outside, are left out."
+    from optuna.trial import create_trial
     home = flat_params(dict(base=base, params={})); home['initialization_scale'] = home['encoder_initialization_scale']
     def inside(point):
         try: return all(space[k]._contains(space[k].to_internal_repr(v)) for k, v in point.items())
         except ValueError: return False
-    points = [{k: t['params'].get(k, home.get(k)) for k in space} for t in trials if t['params'].keys()<=space.keys()]
-    points = [p for p in points if inside(p)]
-    for p in points: study.enqueue_trial(p, skip_if_exists=True)
+    points = [(t, {k: t['params'].get(k, home.get(k)) for k in space}) for t in trials if t['params'].keys()<=space.keys() and t.get('success', True)]
+    points, there = [(t, p) for t, p in points if inside(p)], [t.params for t in study.get_trials(deepcopy=False)]
+    for t, p in points:
+        if 'success' not in t: study.enqueue_trial(p, skip_if_exists=True)
+        elif p not in there: study.add_trial(create_trial(params=p, distributions=space, values=[f(t) for _, _, f in wanted], user_attrs=dict(record=t['name'])))
     return len(points)
 
 # %% ../nbs/12_sweep.ipynb #f9de1cef
@@ -542,7 +546,7 @@ def _watch(directory, trial, name, reported, sweep): # Report new epochs of a ru
         if trial.should_prune() and not (folder/'prune.json').exists():
             write_json(folder/'prune.json', f"pruned after epoch {e['epoch']}: {name} = {v:.4g} there, behind other trials"); _request_stop(folder, sweep)
 
-# %% ../nbs/12_sweep.ipynb #bf38e6a3
+# %% ../nbs/12_sweep.ipynb #67adcc7c
 def optimize_sweep(
     space, # Field → `(low, high)`, list or Optuna distribution, see `search_space`
     objective='blobs', # `blobs`, `loss`, `time`, `(direction, function of a record)`, or a list of them
@@ -550,7 +554,7 @@ def optimize_sweep(
     base='reference_3blob', # See `make_trial`
     directory=None, # The sweep's folder, default: `search` in `experiments_dir()`
     storage=None, # Optuna storage or its URL, default: `study.db` (SQLite) in the folder
-    first=(), # Trials to begin with, e.g. `design_sweep(base=base)`
+    first=(), # Trials to begin with, e.g. `design_sweep(base=base)`, or records that are known
     sampler=None, # Optuna sampler, default: TPE
     pruner=None, # Optuna pruner, e.g. `optuna.pruners.MedianPruner(n_warmup_steps=10)`; default: none
     executor=None, # As in `run_sweep`
@@ -568,7 +572,7 @@ def optimize_sweep(
     try:
         study = optuna.create_study(storage=storage or (f'sqlite:///{folder}/study.db' if folder else None), study_name=folder.name if folder else None, load_if_exists=True, directions=[o[1] for o in wanted],
             sampler=sampler or optuna.samplers.TPESampler(multivariate=True, constant_liar=bool(workers and workers>1)), pruner=pruner or optuna.pruners.NopPruner())
-        enqueue(study, first, space, base)
+        enqueue(study, first, space, base, wanted)
         with tqdm(total=n_trials, unit='trial', disable=not progress) as bar:
             if evaluate: _search_here(study, space, wanted, n_trials, evaluate, bar)
             else: _search(study, space, wanted, n_trials, base, _Runner(folder, executor, workers, n_trials, isolated), pruner and len(wanted)==1, bar)

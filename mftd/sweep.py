@@ -220,7 +220,7 @@ def local_pool(
     for k in range(n if devices else 0): queue.put(devices[k % len(devices)])
     return ProcessPoolExecutor(n, context, _begin_worker, (queue, max(1, cores//n)))
 
-# %% ../nbs/12_sweep.ipynb #39dd3dc7
+# %% ../nbs/12_sweep.ipynb #083f218c
 class _Runner:
     "Submits trials, collects records, submits again what died with its worker or was held by somebody who then died."
     def __init__(self, directory, executor, workers, most, isolated):
@@ -263,8 +263,8 @@ class _Runner:
     def _give_up(self, trial, error): # A failure record for a trial that cannot write its own
         folder = trial_folder(self.directory, trial['name']); folder.mkdir(parents=True, exist_ok=True)
         with claim(folder, self.id) as mine:
-            old = _read(folder/'record.json')
-            return _keep(folder, trial_record(trial, error=error, wall_seconds=0., started_at=time.time(), host=socket.gethostname()), old) if mine else None
+            if mine: return _keep(folder, trial_record(trial, error=error, wall_seconds=0., started_at=time.time(), host=socket.gethostname()), _read(folder/'record.json'))
+        self.waiting.append((trial, 0))                                  # somebody else has taken it up meanwhile
     def stop(self): # Ask what runs to end after its epoch, forget the rest
         for f in self.flying: f.cancel()
         for t, _ in self.flying.values(): _request_stop(trial_folder(self.directory, t['name']), self.id)

@@ -8,7 +8,7 @@ __all__ = ['create_config', 'as_config', 'read_parameters', 'run_notebook', 'Run
            'table', 'compare_experiments', 'plot_comparison', 'quick_run']
 
 # %% ../nbs/11_experiments.ipynb #daabe2b7
-import dataclasses, os, signal, subprocess, sys, time
+import dataclasses, os, random, signal, subprocess, sys, threading, time
 from pathlib import Path
 from .config import FIELDS, SECTIONS, ConfigError, ExperimentConfig, did_you_mean
 from .config import write_json
@@ -49,8 +49,20 @@ def run_notebook() -> Path: # `experiments/run.ipynb` of the repository, or its 
     return next(p for p in (here.parent/'experiments'/'run.ipynb', here/'run.ipynb') if p.exists())
 
 # %% ../nbs/11_experiments.ipynb #7ebf69eb
-def _worker(directory, resume=False): # In the process of its own: execute the notebook into the run's folder; returns an exit code
+def _tie(): # End with the process that holds the other end of standard input
+    def watch(): os.read(0, 1); os._exit(1)
+    threading.Thread(target=watch, daemon=True).start()
+
+def _execute(directory, parameters, tries=3): # A kernel that does not come up is started again
     import papermill
+    while tries:
+        tries -= 1
+        try: return papermill.execute_notebook(run_notebook(), directory/'run.ipynb', parameters, kernel_name='python3', progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr)
+        except RuntimeError as e:
+            if not tries or not any(s in str(e) for s in ('before replying', "didn't respond")): raise
+        time.sleep(random.uniform(0.2, 2))
+
+def _worker(directory, resume=False): # In the process of its own: execute the notebook into the run's folder; returns an exit code
     directory = Path(directory); stops = []
     def stop(sig, frame): # The first signal asks the training to end after its epoch, the second ends the kernel
         stops.append(sig); (directory/'stop').touch()
@@ -60,17 +72,17 @@ def _worker(directory, resume=False): # In the process of its own: execute the n
     else:
         config = ExperimentConfig.load(directory/'config.json')
         parameters = dict(dataclasses.asdict(config.model) | dataclasses.asdict(config.training) | dataclasses.asdict(config.loss) | dataclasses.asdict(config.data), experiment_name=config.experiment_name, directory=str(directory))
-    try: papermill.execute_notebook(run_notebook(), directory/'run.ipynb', parameters, kernel_name='python3', progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr)
-    except (papermill.PapermillExecutionError, KeyboardInterrupt) as e: return _record_failure(directory, e)
+    try: _execute(directory, parameters)
+    except (Exception, KeyboardInterrupt) as e: return _record_failure(directory, e)
     return 0
 
 def _record_failure(directory, e): # The reason in `results.json`, where training has not written it already; returns exit code 1
-    reason = f'{e.ename}: {e.evalue}' if hasattr(e, 'ename') else 'KeyboardInterrupt'
+    reason = f'{e.ename}: {e.evalue}' if hasattr(e, 'ename') else f'{type(e).__name__}: {e}'.removesuffix(': ')
     try: r = read_results(directory)
     except ResultsError: # it failed before there was a record
         config = ExperimentConfig.load(directory/'config.json')
         r = dict(experiment_name=config.experiment_name, output_dir=str(directory), config=config.to_dict(), status='running', training_history=[])
-    if r['status'] in ('running', 'interrupted', 'completed'): write_json(directory/'results.json', dict(r, status='failed' if hasattr(e, 'ename') else 'stopped', message=reason))
+    if r['status'] in ('running', 'interrupted', 'completed'): write_json(directory/'results.json', dict(r, status='stopped' if isinstance(e, KeyboardInterrupt) else 'failed', message=reason))
     print(f'mftd: {reason}', file=sys.stderr)
     return 1
 
@@ -107,14 +119,15 @@ class RunFailed(RuntimeError):
     "A run whose notebook failed: names the reason and the run's folder."
 
 def _launch(directory, wait, progress, *args): # Start the worker; returns the record, or a handle
-    command = [sys.executable, '-m', 'mftd.experiments', str(directory), *args]
+    command = [sys.executable, '-m', 'mftd.experiments', str(directory), *args, *['tied']*wait]
     quiet = {} if wait and progress else dict(stdout=open(directory/'run.log', 'ab'), stderr=subprocess.STDOUT, start_new_session=not wait)
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, **quiet)
+    process = subprocess.Popen(command, stdin=subprocess.PIPE if wait else subprocess.DEVNULL, **quiet)
     handle = RunHandle(directory, process)
     if not wait: return handle
     while True:
         try: r = handle.wait(); break
         except KeyboardInterrupt: pass                   # the worker has had it too, and ends after its epoch
+    process.stdin.close()
     if process.returncode and r['status']=='failed': raise RunFailed(f"{r['message']} (in {directory})")
     return r
 
@@ -267,4 +280,6 @@ def quick_run(
 
 # %% ../nbs/11_experiments.ipynb #16502c8a
 #| eval: false
-if __name__=='__main__': sys.exit(_worker(sys.argv[1], 'resume' in sys.argv[2:]))
+if __name__=='__main__':
+    if 'tied' in sys.argv[2:]: _tie()
+    sys.exit(_worker(sys.argv[1], 'resume' in sys.argv[2:]))

@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['STATUS', 'COLUMNS', 'RunView', 'density_image', 'draw_run', 'png', 'clock', 'headline', 'TrainingMonitor',
-           'epoch_cells', 'text_view', 'watch', 'marked_pairs', 'draw_frame', 'pair_movie', 'pair_slider']
+           'SweepMonitor', 'epoch_cells', 'text_view', 'watch', 'marked_pairs', 'draw_frame', 'pair_movie',
+           'pair_slider']
 
-# %% ../nbs/13_monitor.ipynb #2f9b42cc
+# %% ../nbs/13_monitor.ipynb #383fba6f
 import io, math, os, threading, time
 from pathlib import Path
 import ipywidgets as W, numpy as np
@@ -17,6 +18,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 from fastcore.basics import patch
 from .diagnostics import COLORS, plot_history
 from .experiments import load_results
+from .sweep import sweep_status
 from .tracking import ResultsError, _alive, read_results
 
 # %% ../nbs/13_monitor.ipynb #8efb38b2
@@ -73,7 +75,7 @@ def pairs(self: RunView,
         with np.load(self.folder/f'pairs/epoch_{len(self.history) if epoch is None else epoch}.npz') as f: return f['pairs']
     except (OSError, ValueError, KeyError, EOFError): return None
 
-# %% ../nbs/13_monitor.ipynb #2fc6f0cc
+# %% ../nbs/13_monitor.ipynb #9d2d56bc
 STATUS = dict(waiting='#888888', running='#2e86ab', completed='#2a7f3f', stopped='#b8860b', interrupted='#b8860b', failed='#b3261e', diverged='#b3261e')
 
 def density_image(ax, pairs, bins=90): # The sampled pairs as a log density
@@ -112,7 +114,7 @@ def png(
     "A figure as a small PNG: drawn once, 256 colours."
     from PIL import Image
     fig.canvas.draw(); b = io.BytesIO()
-    Image.fromarray(np.asarray(fig.canvas.buffer_rgba())[..., :3]).quantize(dither=Image.Dither.NONE).save(b, 'png')
+    Image.fromarray(np.asarray(fig.canvas.buffer_rgba())[..., :3]).quantize(method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(b, 'png')
     return b.getvalue()
 
 # %% ../nbs/13_monitor.ipynb #11c93480
@@ -155,7 +157,7 @@ class TrainingMonitor(W.VBox):
         try: view.stop()
         except OSError as e: view.problem = f'the run could not be asked to stop: {e}'
 
-# %% ../nbs/13_monitor.ipynb #67483c88
+# %% ../nbs/13_monitor.ipynb #4ffcc95c
 @patch
 def _show(self: TrainingMonitor, view, o): # Bring one run's widgets up to date
     import html
@@ -165,9 +167,9 @@ def _show(self: TrainingMonitor, view, o): # Bring one run's widgets up to date
     o['text'].value = f"<b style='color:{STATUS.get(view.status, 'inherit')}'>{html.escape(view.name)}</b> {html.escape(headline(view))}" + (f"<br><span style='color:#b8860b'>{html.escape(message)}</span>" if message else '')
     if view.ended: o['button'].disabled, o['button'].description = True, 'Ended'
     self.updates += 1
-    if view.record and (view.ended or self.figures < 3 or time.monotonic() > self._next):
+    if view.record and (view.ended or self.figures < 2 or time.monotonic() > self._next):
         start = time.thread_time(); o['image'].value = png(draw_run(view)); self.figures += 1
-        self._next = time.monotonic() + 200*(time.thread_time() - start)/(os.cpu_count() or 1)
+        self._next = time.monotonic() + 300*(time.thread_time() - start)/(os.cpu_count() or 1)
 
 @patch
 def start_live_plot(self: TrainingMonitor,
@@ -203,7 +205,31 @@ def generate_static_plot(self: TrainingMonitor,
     for v, p in zip(self.views, paths): v.poll(); draw_run(v, dpi=dpi).savefig(p)
     return paths
 
-# %% ../nbs/13_monitor.ipynb #49e8f71e
+# %% ../nbs/13_monitor.ipynb #9e62d27b
+class SweepMonitor(W.VBox):
+    "A panel in JupyterLab that follows a sweep of other processes."
+    def __init__(self,
+        directory, # The sweep's folder
+        refresh_interval=1., # Seconds between looks at the folder
+    ):
+        self.directory, self.refresh_interval, self._ended, self.seen = Path(directory), refresh_interval, threading.Event(), None
+        self.text, self.bar = W.HTML(), W.IntProgress(max=1, layout=W.Layout(width='60%'))
+        super().__init__([self.text, self.bar]); self.look()
+        self.thread = threading.Thread(target=self._follow, daemon=True, name='mftd sweep monitor'); self.thread.start()
+    def look(self): # Is the sweep at its end?
+        "Read the folder and bring the panel up to date."
+        import html
+        try: s = sweep_status(self.directory)
+        except Exception as e: self.text.value = html.escape(f'waiting: {e}'); return False
+        if s!=self.seen:
+            self.seen = s; self.bar.max, self.bar.value, self.bar.bar_style = s['total'] or 1, s['done'], 'warning' if s['failed'] else 'info' if s['done'] < s['total'] else 'success'
+            self.text.value = html.escape(f"{self.directory.name}: {s['done']} of {s['total']} trials done" + f", {s['failed']} failed"*(s['failed'] > 0) + f", {s['running']} running"*(s['running'] > 0) + (f", {clock(s['seconds_left'])} left" if s['seconds_left'] and s['done'] < s['total'] else '') + (f"; best so far: {s['best']}" if s['best'] else ''))
+        return 0 < s['total'] <= s['done']
+    def _follow(self):
+        while not self._ended.wait(self.refresh_interval):
+            if self.look(): return
+
+# %% ../nbs/13_monitor.ipynb #1bee1f74
 COLUMNS = [('epoch', lambda e, d: f"{e['epoch']}"), ('test loss', lambda e, d: _number(e['test'].get('scaled_loss'), '.3f')), ('blobs', lambda e, d: f"{d.get('n_clusters_dbscan', '')}"),
            ('silhouette', lambda e, d: _number(d.get('silhouette_score'), '.2f')), ('train loss', lambda e, d: _number(e['train'].get('scaled_loss'), '.3f')),
            ('correlation', lambda e, d: _number(d.get('weight_correlation'), '.3f')), ('seconds', lambda e, d: _number(e['seconds'], '.2f'))] # By importance
@@ -246,17 +272,17 @@ def watch(
     "Follow a run in a terminal until it ends; Ctrl-C ends the watching, not the run."
     from rich.console import Console
     from rich.live import Live
-    view, console, shown = RunView(experiment), Console(file=file, highlight=False), 0
+    view, console, shown, said = RunView(experiment), Console(file=file, highlight=False), 0, None
     live = Live(console=console, auto_refresh=False) if console.is_terminal else None
     try:
         if live: live.start()
         while True:
-            changed = view.poll()
+            view.poll()
             if live: live.update(text_view(view, console.width, max(3, console.height - 7)), refresh=True)
             else:
                 for e in view.history[shown:]: console.print('  '.join(f'{k} {v}' for k, v in epoch_cells(e).items() if v), soft_wrap=True)
                 shown = len(view.history)
-                if (changed or not shown) and view.problem and not view.history: console.print(view.problem, soft_wrap=True) if changed else None
+                if view.problem not in (None, said): console.print(view.problem, soft_wrap=True); said = view.problem
             if view.ended: break
             time.sleep(interval)
     except KeyboardInterrupt: pass

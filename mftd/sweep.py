@@ -14,7 +14,7 @@ __all__ = ['START_SECONDS', 'OBJECTIVES', 'make_trial', 'create_sweep_config', '
 import itertools, json, os, signal, socket, threading, time
 from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, ProcessPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +22,8 @@ import numpy as np
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 from .config import PRESETS, SECTIONS, ConfigError, ExperimentConfig, did_you_mean, write_json
-from .data import create_dataloaders
+from .data import create_dataloaders, get_device
+from .ensemble import iter_ensemble
 from .experiments import as_config, run_experiment, table
 from .model import TwoLayerNet
 from .tracking import ExperimentTracker, ResultsError, experiments_dir, jsonable
@@ -353,15 +354,21 @@ def run_sweep(
     retry_failed=False, # Run the trials again that failed last time?
     isolated=True, # See `run_sweep_experiment`
     progress=True, # Show a bar?
+    vectorized=False, # Train trials of equal shape side by side, in this process and without notebooks? See `train_ensemble`
 ) -> list: # Records, in the order of `trials`
     "Run a sweep, or what is left of it. A failing trial is a record like any other. Ctrl-C ends it after the epochs under way; the same call goes on."
     if not save_results:
-        with TemporaryDirectory() as folder: return run_sweep(trials, folder, True, executor, workers, False, isolated, progress)
+        with TemporaryDirectory() as folder: return run_sweep(trials, folder, True, executor, workers, False, isolated, progress, vectorized)
     directory = Path(directory or experiments_dir()/'sweep').absolute(); total = len(_plan(directory, trials))
     known = {t['name']: _read(trial_folder(directory, t['name'])/'record.json') for t in trials}
     redo = {n: r['attempts'] if r and retry_failed and not r['success'] else 0 for n, r in known.items()}
     open_ = [t for t in trials if not known[t['name']] or redo[t['name']]]
-    bar, runner = _Progress(directory, total, progress), _Runner(directory, executor, workers, max(1, len(open_)), isolated)
+    bar = _Progress(directory, total, progress)
+    if vectorized:
+        for new in _together(directory, jsonable(open_), redo): known.update({r['name']: r for r in new}); _save(directory, load_sweep_results(directory), 'intermediate'); bar(force=True)
+        open_ = [] if any(r and r['status']=='stopped' for r in known.values()) else [t for t in open_ if not known[t['name']]]                 # what others hold
+        if not open_: bar.close(); return _finish(directory, trials, known, progress)
+    runner = _Runner(directory, executor, workers, max(1, len(open_)), isolated)
     try:
         for t in open_: runner.submit(jsonable(t), redo[t['name']])
         while runner:
@@ -369,11 +376,31 @@ def run_sweep(
             bar(force=bool(new))
     except BaseException: runner.stop(); raise
     finally: runner.close(); bar.close()
+    return _finish(directory, trials, known, progress)
+
+def _finish(directory, trials, known, progress): # Write what there is; returns the records of `trials`
     records = load_sweep_results(directory)
     _save(directory, records, 'intermediate'); _save(directory, records, 'final')
-    records = [known[t['name']] for t in trials]
+    records = [known[t['name']] or trial_record(t, error='stopped before it began') for t in trials]
     if progress: print(verdict_line(records))
     return records
+
+def _together(directory, trials, redo): # Train trials side by side; yields lists of records
+    start, host = time.time(), socket.gethostname()
+    with ExitStack() as held:
+        mine, configs, now = [], [], []
+        for t in trials:
+            folder = trial_folder(directory, t['name']); folder.mkdir(parents=True, exist_ok=True)
+            if not held.enter_context(claim(folder, f'{host}:{os.getpid()}:{start}')): continue
+            old = _read(folder/'record.json')
+            if old and (old['success'] or old['attempts']>redo[t['name']]): now.append(old); continue
+            try: config = as_config(create_sweep_config(**t)); get_device(config.training.device)
+            except ConfigError as e: now.append(_keep(folder, trial_record(t, error=f'ConfigError: {e}', wall_seconds=0., started_at=start, host=host), old))
+            else: mine.append((t, folder, old)); configs.append(config)
+        yield now
+        for part, _, results in iter_ensemble(configs, directory/'runs', progress=False, on_error='record') if configs else ():
+            made = [trial_record(mine[m][0], r, wall_seconds=sum(e['seconds'] or 0 for e in r['training_history']), started_at=start, host=host) for m, r in zip(part, results)]
+            yield [_keep(*mine[m][1:2], r, mine[m][2]) for m, r in zip(part, made)]
 
 def verdict_line(
     results, # List of records

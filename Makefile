@@ -1,4 +1,5 @@
 # make run: see blobs form.  make test: every quick test.  The environment is made when it is missing.
+# make test-all adds the slow ones; those that need a browser (apt install chromium) or a terminal (tmux) are skipped where there is none.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:

@@ -295,12 +295,12 @@ def frame(
     tau = alpha*e*(2*rho*(1 - k*k).clamp(min=1e-12)).sqrt()/k; shape = (tau, beta*w/(alpha*e), 0.)
     return three_gaussians(rho, e, w, shape, shape, problem.width_nodes), mean(f**2*r**2)/(mean(f**2)*mean(r**2))
 
-# %% ../nbs/10_theory.ipynb #32e513dc
+# %% ../nbs/10_theory.ipynb #5bd6cd90
 def minimise_rows(
     f, # `(n, k)` → `(n,)`, row by row
     x, # Start `(n, k)`
-    steps=60, # At most
-    tol=1e-7, # Relative change of `f` at which a row is done
+    steps=40, # At most
+    tol=1e-6, # Relative change of `f` at which a row is done
 ): # `x`, `f(x)`, evaluations
     "BFGS on every row at once, with backtracking."
     def value(x):
@@ -311,16 +311,17 @@ def minimise_rows(
     for k in range(steps):
         dx = -(H @ g[..., None])[..., 0]; dx = dx*(.5/dx.abs().amax(-1, keepdim=True).clamp(min=1e-12)).clamp(max=1.)
         t = live.double()
-        for _ in range(12):
+        for _ in range(5):
             new, (fy, fg) = x + t[:, None]*dx, value(x + t[:, None]*dx); n += 1
             bad = live & ~((fy <= y + 1e-4*t*(g*dx).sum(-1)) | (t*dx.abs().amax(-1) < 1e-7))
             if not bad.any(): break
-            t = torch.where(bad, t/3, t)
+            t = torch.where(bad, t/4, t)
+        new, fy, fg = (torch.where(bad.view(-1, *[1]*(o.dim() - 1)), old, o) for o, old in ((new, x), (fy, y), (fg, g))) # no step where none was good
         s, r = new - x, fg - g; sr = (s*r).sum(-1); ok = (sr > 1e-12)[:, None, None]; inv = (1/sr.clamp(min=1e-12))[:, None, None]
         if k==0: H = torch.where(ok, eye*(sr/(r*r).sum(-1).clamp(min=1e-30))[:, None, None], H)
         A = eye - s[:, :, None]*r[:, None, :]*inv
         H = torch.where(ok, A @ H @ A.mT + s[:, :, None]*s[:, None, :]*inv, H)
-        live = live & ~(((y - fy).abs() < tol*y.abs()) & (k > 2)); x, y, g = new, fy, fg
+        live = live & ~(((y - fy).abs() < tol*y.abs()) & (k > 2)); live = live & ~(bad & (k > 0)); x, y, g = new, fy, fg
         if not live.any(): break
     return x, y, n
 
@@ -471,7 +472,7 @@ def potential(
     C, A, B = terms.unbind(-2)
     return C[..., None] - 2*A[..., None]*w + B[..., None]*w**2
 
-# %% ../nbs/10_theory.ipynb #f865a48d
+# %% ../nbs/10_theory.ipynb #a832d37b
 def _with_active(problem, samples, j, active): # The same samples with position j active in all, or those in which it is not
     x, index, value = samples
     there = (index==j).any(1)
@@ -493,7 +494,7 @@ def cavity_potential(
     samples = draw_samples(problem, n, g)
     for i, j in pairs:
         parts = [_with_active(problem, samples, j, o) for o in (True, False)]
-        weight = torch.cat([torch.full((len(o[0]),), k/len(o[0])).double() for o, k in zip(parts, (share, 1 - share))])
+        weight = torch.cat([torch.full((len(o[0]),), k/len(o[0]), dtype=torch.float64) for o, k in zip(parts, (share, 1 - share))])
         out.append(cavity_terms(model, problem, tuple(torch.cat(o) for o in zip(*parts)), weight, i, j, torch.as_tensor(e).double()))
     return torch.stack(out)
 

@@ -508,7 +508,7 @@ def cavity_minimum(
     w = A/B
     return (e[k] + shift*step).item(), (w[k] + shift*(w[k + 1] - w[k - 1])/2).item()
 
-# %% ../nbs/10_theory.ipynb #c1621f42
+# %% ../nbs/10_theory.ipynb #8f63008a
 def mean_field_potential(
     problem, # `Problem`
     law, # `PairLaw`
@@ -529,7 +529,7 @@ def relax_density(
     rate=.1, # Share of the new density in each step
     tol=1e-5, # Largest change of a probability, relative to the largest one, at which to stop
 ): # `PairLaw`, and the last change
-    "The self-consistent density at a temperature. Raises `ValueError` unless T > 0."
+    "The self-consistent density at a temperature; overshoots at low T (see `change`). Raises `ValueError` unless T > 0."
     if not temperature>0: raise ValueError(f"temperature = {temperature}: should be > 0")
     for _ in range(steps):
         C, A, B = mean_field_potential(problem, law, arrangement)

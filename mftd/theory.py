@@ -417,7 +417,7 @@ def predict_blobs(
     return dict(phases=phases, reached=r, blobs=r['blobs'], shares=[r['rho']]*2 if r['blobs']==2 else [1 - 2*r['rho'], r['rho'], r['rho']],
                 centers=outer if r['blobs']==2 else [(0., 0.), *outer], zero=zero, rho=rho, F=F, notes=validity(problem, r))
 
-# %% ../nbs/10_theory.ipynb #65d2aca7
+# %% ../nbs/10_theory.ipynb #4cdc297f
 def plot_landscape(
     prediction, # From `predict_blobs`
     ax=None, # Axes to draw on
@@ -438,7 +438,7 @@ def plot_law(
     for e, w in prediction['centers'] if r else []:
         ax.plot([e - 2*r['tau'], e + 2*r['tau']], [w - 2*slope*r['tau'], w + 2*slope*r['tau']], c=COLORS['theory'], lw=2.5)
         ax.plot(e, w, 'o', c=COLORS['theory'], mec='k', ms=7, zorder=4)
-    ax.plot([], [], 'o-', c=COLORS['theory'], mec='k', label='theory, ± 2τ'); ax.legend(fontsize=8)
+    ax.plot([], [], 'o-', c=COLORS['theory'], mec='k', label='theory, ± 2τ'); ax.legend(fontsize=8, loc='upper left')
     return ax
 
 # %% ../nbs/10_theory.ipynb #9300911c

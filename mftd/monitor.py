@@ -167,7 +167,7 @@ def _show(self: TrainingMonitor, view, o): # Bring one run's widgets up to date
     o['text'].value = f"<b style='color:{STATUS.get(view.status, 'inherit')}'>{html.escape(view.name)}</b> {html.escape(headline(view))}" + (f"<br><span style='color:#b8860b'>{html.escape(message)}</span>" if message else '')
     if view.ended: o['button'].disabled, o['button'].description = True, 'Ended'
     self.updates += 1
-    if view.record and (view.ended or len(view.history) >= 1.5*o.get('drawn', 0) or time.monotonic() > self._next):
+    if view.record and (view.ended or len(view.history) >= 2*o.get('drawn', 0) or time.monotonic() > self._next):
         start = time.thread_time(); o['image'].value = png(draw_run(view)); self.figures += 1; o['drawn'] = len(view.history)
         self._next = time.monotonic() + 300*(time.thread_time() - start)/(os.cpu_count() or 1)
 

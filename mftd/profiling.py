@@ -35,7 +35,7 @@ def measure(
     return dict(status=r['status'], seconds=seconds, samples_per_second=config.data.train_dataset_size/seconds, memory=peak_memory(), memory_empty=empty,
                 train_loss=h[-1]['train']['scaled_loss'], test_loss=h[-1]['test']['scaled_loss'])
 
-_ENDS = [r'out of memory|OutOfMemory|can\'t allocate memory|MemoryError|bad_alloc|std::bad_alloc|Cannot allocate memory']
+_MEMORY = r"out of memory|OutOfMemory|can't allocate memory|Cannot allocate memory|MemoryError|bad_alloc"
 
 def measure_apart(
     config, # `ExperimentConfig`
@@ -45,7 +45,7 @@ def measure_apart(
     p = subprocess.run([sys.executable, '-c', code], input=json.dumps(config.to_dict()), capture_output=True, text=True)
     if p.returncode==0: return json.loads(p.stdout.strip().splitlines()[-1])
     last = (p.stderr.strip().splitlines() or [''])[-1]
-    oom = p.returncode in (-9, 137) or re.search(_ENDS[0], p.stderr)
+    oom = p.returncode in (-9, 137) or re.search(_MEMORY, p.stderr)
     return dict(status='out of memory' if oom else 'failed', error=f'killed by signal {-p.returncode}' if p.returncode < 0 and not last else last[:300])
 
 # %% ../nbs/14_profiling.ipynb #83a0331a

@@ -3,7 +3,8 @@
 nbdev processes the notebooks as it does for Quarto (hidden cells go, `show_doc` is rendered, names in backticks become links); here they become
 plain MyST notebooks, and Sphinx makes the pages. Warnings are errors.
 """
-import ast, os, re, shutil, sys
+import re, shutil, sys
+from itertools import groupby
 from pathlib import Path
 import nbformat as nbf, yaml
 from execnb.nbio import read_nb
@@ -66,17 +67,23 @@ class Page:
         options, code = re.match(r'((?:\s*#\s*\|.*\n?)*)(.*)', c.source, re.S).groups()
         options = dict(re.findall(r'#\s*\|\s*([\w-]+)\s*:\s*(.*)', options)); c.source = code
         if options.get('include')=='false': return []
-        if options.get('output')=='asis': return [markdown(self.prose(o.data['text/markdown'])) for o in c.outputs if 'text/markdown' in o.get('data', {})]
-        for o in c.outputs:
-            if 'text/markdown' in o.get('data', {}): o.data['text/markdown'] = self.prose(o.data['text/markdown'])
+        shown = [markdown(self.prose(o.data['text/markdown'])) for o in c.outputs if 'text/markdown' in o.get('data', {})]
+        if options.get('output')=='asis': return shown
+        c.outputs = [o for o in c.outputs if 'text/markdown' not in o.get('data', {})]
         c.metadata = nbf.NotebookNode(tags=[t for k, t in (('echo', 'remove-input'), ('output', 'remove-output')) if options.get(k)=='false'], mystnb=dict(image=dict(alt=self.heading)))
-        return [c]
+        return [c, *shown]
+
+    def in_order(self):
+        "nbdev shows the definitions of a cell from last to first: by line of the source instead."
+        def shown(c): return c.cell_type=='code' and '#| output: asis' in c.source
+        def line(c): return int((re.findall(r'#L(\d+)', str(c.outputs)) or [0])[0])
+        return [c for asis, run in groupby(self.nb.cells, shown) for c in (sorted(run, key=line) if asis else run)]
 
     def write(self):
         front = next((yaml.safe_load(c.source.strip().strip('-')) for c in self.nb.cells if c.cell_type=='raw' and c.source.startswith('---')), {})
         self.title = self.heading = front.get('title', self.name)
         self.nb.metadata.pop('widgets', None)                                                   # they would fetch scripts; a widget's last picture is stored beside it
-        self.nb.cells = [markdown(f'# {self.title}' + (f"\n\n> {self.prose(front['description'])}" if front.get('description') else ''))] + sum(map(self.cells, self.nb.cells), [])
+        self.nb.cells = [markdown(f'# {self.title}' + (f"\n\n> {self.prose(front['description'])}" if front.get('description') else ''))] + sum(map(self.cells, self.in_order()), [])
         for c in self.nb.cells: c.setdefault('id', nbf.v4.new_markdown_cell().id)
         to = src/f'{self.name}.ipynb'; to.parent.mkdir(parents=True, exist_ok=True); nbf.write(self.nb, to)
 
@@ -103,7 +110,9 @@ def main():
         if p.name=='index': home = p
         p.write()
     home.nb.cells += navigation(pages); nbf.write(home.nb, src/'index.ipynb')
-    for p in proc.rglob('*.png'): shutil.copy2(p, src/p.relative_to(proc))
-    return build_main(['-q', '-W', '--keep-going', '-j', '2', '-b', 'html', '-c', str(root/'docs'), str(src), str(site)])
+    for p in (o for k in ('png', 'svg', 'gif') for o in proc.rglob(f'*.{k}')): (src/p.relative_to(proc)).parent.mkdir(parents=True, exist_ok=True); shutil.copy2(p, src/p.relative_to(proc))
+    failed = build_main(['-q', '-W', '--keep-going', '-j', '2', '-b', 'html', '-c', str(root/'docs'), str(src), str(site)])
+    for o in src, root/'jupyter_execute': shutil.rmtree(o, ignore_errors=True)                   # the second one is myst-nb's
+    return failed
 
 if __name__=='__main__': sys.exit(main())

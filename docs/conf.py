@@ -1,4 +1,5 @@
 "Sphinx's side of docs/build.py. Everything a page needs is in the site."
+import re
 from nbdev.config import get_config
 cfg = get_config()
 project, author, release, copyright = cfg.title, cfg.author, cfg.version, cfg.copyright
@@ -16,7 +17,7 @@ def setup(app): # LaTeX → MathML while building: no script from elsewhere
     from latex2mathml.converter import convert
     from sphinx.util import logging
     def mathml(node, display):
-        res = convert(node.astext(), display=display)
+        res = convert(re.sub(r'\\[bB]ig(?=\\[lr]angle)', '', node.astext()), display=display)         # angles stretch by themselves
         if '\\' in res: logging.getLogger(__name__).warning('not understood: %s', node.astext(), location=node)
         return res
     def inline(self, node): self.body.append(mathml(node, 'inline')); raise SkipNode

@@ -76,14 +76,14 @@ def methods(
     except (OSError, TypeError): return {}
     return {o.name: inspect.getattr_static(cls, o.name) for o in body if isinstance(o, ast.FunctionDef) and o.name[0]!='_'}
 
-# %% ../nbs/16_showdoc.ipynb #f4a2c5dc
+# %% ../nbs/16_showdoc.ipynb #30232b85
 class TableRenderer(BasicMarkdownRenderer):
     "Shows a function or class as signature, docstring and parameter table; a class with its methods."
     def __init__(self,
         sym, # What is shown
         name=None, # Under which name, default: its own
         title_level=3, # Of its heading
-    ): super().__init__(exported(sym), name, title_level)
+    ): super().__init__(exported(sym), name or getattr(sym, '__qualname__', None), title_level)      # before decorators are taken off, which hide the class
     def part(self,
         sym, # Function, class, method or property
         name, # Its heading
@@ -91,7 +91,7 @@ class TableRenderer(BasicMarkdownRenderer):
     ) -> str: # Markdown
         "One heading with everything below it."
         f = getattr(sym, 'fget', None) or getattr(sym, '__func__', sym)
-        try: source = f"{NbdevLookup()[f'{f.__module__}.{f.__qualname__}'][2]}#L{inspect.getsourcelines(f)[1]}"
+        try: source = f"{NbdevLookup()[f'{f.__module__}.{name}'][2]}#L{inspect.getsourcelines(f)[1]}"
         except (TypeError, OSError): source = None                                              # not of this package
         try: call = '' if isinstance(sym, property) else f'```python\n{signature_line(name, f)}\n```'
         except (TypeError, ValueError): call = ''

@@ -1,10 +1,12 @@
 "The docs site, served from this machine and read in a headless Chromium."
-import os, subprocess, sys, threading
+import os, re, subprocess, sys, threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib import import_module
 from pathlib import Path
 from urllib.parse import urlparse
 import pytest
+from mftd._modidx import d
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent
@@ -34,7 +36,8 @@ def page(chromium, site):
 
 FACTS = """() => ({
     ids: [...document.querySelectorAll('[id]')].map(e => e.id), links: [...document.querySelectorAll('a[href]')].map(e => e.href),
-    broken: [...document.images].filter(i => !i.complete || !i.naturalWidth).map(i => i.src), images: document.images.length, title: document.title, text: document.querySelector('article').innerText})"""
+    broken: [...document.images].filter(i => !i.complete || !i.naturalWidth).map(i => i.src), images: document.images.length, headings: [...document.querySelectorAll('h1, h2, h3, h4')].map(e => e.firstChild.textContent),
+    text: (a => { a.querySelectorAll('pre, code').forEach(e => e.remove()); return a.textContent })(document.querySelector('article').cloneNode(true))})"""
 WIDE = """() => { // what sticks out to the right and cannot be scrolled to
     const scrolls = e => e && (/auto|scroll|hidden/.test(getComputedStyle(e).overflowX) && e !== document.body || scrolls(e.parentElement));
     const out = [...document.querySelectorAll('article *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !scrolls(e.parentElement) && !scrolls(e)).map(e => e.outerHTML.slice(0, 120));
@@ -53,6 +56,12 @@ def test_every_page(page, site):
                 if shots: page.screenshot(path=f"{shots}/{name.replace('/', '-').removesuffix('.html')}-{width}-{scheme}.png", full_page=True)
     notebooks = {p.relative_to(ROOT/'nbs').with_suffix('').as_posix() for p in (ROOT/'nbs').rglob('*.ipynb') if not any(o[0] in '._' for o in p.relative_to(ROOT/'nbs').parts)}
     assert len(names)>=len(notebooks) and sum(o['images'] for o in pages.values())>50
+    for mod, syms in d['syms'].items(): # the reference has a place for every name
+        seen = pages[mod.removeprefix('mftd.') + '.html']['headings']
+        names = {*import_module(mod).__all__, *(k.removeprefix(f'{mod}.') for k in syms if not re.search(r'\._', k))}
+        assert names <= {*seen}, (mod, names - {*seen})
+        assert all(n in pages['architecture.html']['text'] for n in import_module(mod).__all__), f'{mod}: nbs/architecture.ipynb is out of date, see `make outputs`'
+    assert not [n for n, p in pages.items() if re.search(r'\$\$|:::|\\frac', p['text'])]                                  # mathematics and boxes are rendered
     assert not wide, '\n'.join(wide)
     assert not (broken := [o for p in pages.values() for o in p['broken']]), broken
     lost = []

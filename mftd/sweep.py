@@ -79,7 +79,7 @@ def with_seeds(
 _DESIGN = [dict(), dict(lr=.5), dict(lr=2), dict(init=2/3), dict(init=5/3), dict(batch=.512), dict(batch=2.048), dict(lr=2, batch=2.048), dict(lr=2, init=10/3), dict(enc=10/3, dec=1/3), dict(enc=1/3, dec=10/3),
            dict(lr=.25), dict(lr=4), dict(init=1/3), dict(init=10/3), dict(batch=1.024), dict(batch=1.536), dict(lr=2, batch=.512), dict(lr=.5, batch=.512), dict(lr=.5, init=10/3), dict(lr=4, init=10/3)]
 _FIELD = dict(lr='learning_rate', batch='batch_size', init='initialization_scale', enc='encoder_initialization_scale', dec='decoder_initialization_scale')
-START_SECONDS = 6 # Of a trial, beside its training: kernel, imports, figures
+START_SECONDS = 4 # Of a trial, beside its training: kernel, figures
 
 def measure_epoch_seconds(
     base='reference_3blob', # See `as_config`
@@ -147,7 +147,7 @@ def run_sweep_experiment(
     "Run one trial to its end. Whatever goes wrong is in the record; nothing is raised."
     start, r, error = time.time(), None, None
     trial = trial or dict(name=name, base=config if isinstance(config, (dict, str)) else config.to_dict(), params={})
-    try: r = run_experiment(config, f'sweep_{name}', output_dir=output_dir, progress=False) if isolated else _train_here(as_config(config).override(experiment_name=f'sweep_{name}'), output_dir)
+    try: r = run_experiment(config, f'sweep_{name}', output_dir=output_dir, progress=False, warm=_warm) if isolated else _train_here(as_config(config).override(experiment_name=f'sweep_{name}'), output_dir)
     except ResultsError: error = "the run's process was killed before its first epoch"
     except Exception as e: error = f'{type(e).__name__}: {e}'
     return trial_record(trial, r, error, wall_seconds=time.time() - start, started_at=start, host=socket.gethostname())
@@ -202,7 +202,10 @@ def local_devices() -> list: # Identifiers for `CUDA_VISIBLE_DEVICES`; empty whe
     n, given = torch.cuda.device_count(), os.environ.get('CUDA_VISIBLE_DEVICES')
     return given.split(',')[:n] if given else [str(k) for k in range(n)]
 
+_warm = False # Is this a worker of the default pool, which nobody else uses?
+
 def _begin_worker(devices, threads): # In a new worker process
+    global _warm; _warm = True
     signal.signal(signal.SIGINT, signal.SIG_IGN)                    # Ctrl-C is for the sweep and for the runs
     if devices: os.environ['CUDA_VISIBLE_DEVICES'] = devices.get()
     os.environ.setdefault('OMP_NUM_THREADS', str(threads))

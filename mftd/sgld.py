@@ -76,4 +76,4 @@ def effective_samples(
     within = cov[0]*n/(n - 1); total = cov[0] + (x.mean(1).var() if C>1 else 0.)
     pairs = (1 - (within - cov)/total)[:n//2*2].view(-1, 2).sum(1); pairs[0] += 1 - (1 - (within - cov[0])/total)
     k = int((pairs<=0).nonzero()[0]) if (pairs<=0).any() else len(pairs)
-    return min(C*n, (C*n/(2*pairs[:k].cummin(0).values.sum() - 1)).item())
+    return (C*n/(2*pairs[:k].cummin(0).values.sum() - 1).clamp(min=1)).item() if k else float(C*n)

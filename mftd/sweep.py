@@ -161,10 +161,11 @@ def _train_here(config, output_dir): # The same run without a notebook
 def claim(
     folder, # A trial's folder
     sweep='', # Who asks, for `claim.json`
+    patience=0, # Seconds to wait for whoever has it: a killed worker takes a moment to let go
 ):
     "Hold a trial: yields whether it could be had."
     lock = FileLock(folder/'lock', thread_local=False)
-    try: lock.acquire(blocking=False)
+    try: lock.acquire(timeout=patience, poll_interval=.05)
     except Timeout: yield False; return
     try:
         if sweep: write_json(folder/'claim.json', dict(sweep=sweep, pid=os.getpid(), host=socket.gethostname(), started_at=time.time()))
@@ -263,10 +264,10 @@ class _Runner:
         for t in begun: self.lost[t['name']] += 1
         for t, redo in broken:
             if self.lost[t['name']]<3: self.submit(t, redo)
-        return [self._give_up(t, f"the worker that ran it died {self.lost[t['name']]} times") for t, _ in broken if self.lost[t['name']]>2]
+        return [r for t, _ in broken if self.lost[t['name']]>2 and (r := self._give_up(t, f"the worker that ran it died {self.lost[t['name']]} times"))]
     def _give_up(self, trial, error): # A failure record for a trial that cannot write its own
         folder = trial_folder(self.directory, trial['name']); folder.mkdir(parents=True, exist_ok=True)
-        with claim(folder, self.id) as mine:
+        with claim(folder, self.id, 10) as mine:
             if mine: return _keep(folder, trial_record(trial, error=error, wall_seconds=0., started_at=time.time(), host=socket.gethostname()), _read(folder/'record.json'))
         self.waiting.append((trial, 0))                                  # somebody else has taken it up meanwhile
     def stop(self): # Ask what runs to end after its epoch, forget the rest

@@ -137,6 +137,8 @@ def blob_quality(
     return float(np.log10(v)) if three and v else 0.
 
 # %% ../nbs/12_sweep.ipynb #6ddae86b
+_warm = False # Is this a worker of the default pool, which nobody else uses? `_begin_worker` says so
+
 def run_sweep_experiment(
     config, # Nested dict (see `create_sweep_config`), `ExperimentConfig` or preset
     name, # Of the trial
@@ -202,8 +204,6 @@ def local_devices() -> list: # Identifiers for `CUDA_VISIBLE_DEVICES`; empty whe
     import torch
     n, given = torch.cuda.device_count(), os.environ.get('CUDA_VISIBLE_DEVICES')
     return given.split(',')[:n] if given else [str(k) for k in range(n)]
-
-_warm = False # Is this a worker of the default pool, which nobody else uses?
 
 def _begin_worker(devices, threads): # In a new worker process
     global _warm; _warm = True

@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: run test test-all export outputs lab clean
+.PHONY: run test test-all export outputs docs lab clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -35,6 +35,11 @@ outputs: .venv/installed
 	.venv/bin/nbdev_clean
 	.venv/bin/python docs/readme.py
 
+# The site, from the notebooks and their stored outputs: nothing is trained, nothing fetched
+docs: .venv/installed export
+	.venv/bin/python docs/build.py
+	@echo 'open _site/index.html, or: .venv/bin/python -m http.server -d _site'
+
 lab: .venv/installed
 	.venv/bin/python -m jupyter lab nbs/index.ipynb
 
@@ -45,4 +50,4 @@ lab: .venv/installed
 	touch .venv/installed
 
 clean:
-	rm -rf .venv _proc _site build *.egg-info
+	rm -rf .venv _proc _docs _site _site_src build *.egg-info

@@ -56,8 +56,9 @@ def section(cls): # A class with annotated fields and, if it needs one, a `probl
     return cls
 
 # %% ../nbs/00_config.ipynb #152af43a
-Positive, NonNegative = Annotated[float, Field(gt=0)], Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0)] # A number above 0
+NonNegative = Annotated[float, Field(ge=0)] # A number from 0 on
+Count = Annotated[int, Field(ge=1)] # A whole number from 1 on
 
 # %% ../nbs/00_config.ipynb #e71fbdb2
 @section
@@ -91,8 +92,10 @@ class TrainingConfig:
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0 # Fixes initial weights, data and Langevin noise
     device: Annotated[str, Field(pattern=r'^(auto|cpu|mps|cuda(:\d+)?)$')] = 'auto' # `auto`: a GPU if there is one
     allow_tf32: bool = False # TensorFloat-32 in matrix products on NVIDIA GPUs?
-    def problems(self): return [self.temperature>0 and self.optimizer_type!='sgld' and
-        f"temperature = {self.temperature}: should be 0 unless optimizer_type = 'sgld' ({self.optimizer_type!r} has no temperature)"]
+    def problems(self):
+        "A temperature needs Langevin dynamics."
+        return [self.temperature>0 and self.optimizer_type!='sgld' and
+            f"temperature = {self.temperature}: should be 0 unless optimizer_type = 'sgld' ({self.optimizer_type!r} has no temperature)"]
 
 # %% ../nbs/00_config.ipynb #d0f474b0
 @section
@@ -114,11 +117,13 @@ class DataConfig:
     test_dataset_size: Count = 5_000 # Samples of the fixed test set
     noise_sampling: Literal['dense', 'projected'] = 'dense' # Draw `(B, d)` noise, or only what the encoder sees of it
     resample: bool = True # Fresh samples every epoch, or the same ones again?
-    def problems(self): return [
-        self.sparsity>self.d and f"sparsity = {self.sparsity}: should be at most d = {self.d}",
-        self.signal_low>self.signal_high and f"signal_low = {self.signal_low}: should be at most signal_high = {self.signal_high}",
-        self.noise_sampling=='projected' and not self.resample and
-            "noise_sampling = 'projected': should be 'dense' when resample = False (projected noise exists only as fresh noise)"]
+    def problems(self):
+        "No more active positions than there are, a range with two ends in order, projected noise only where it is fresh."
+        return [
+            self.sparsity>self.d and f"sparsity = {self.sparsity}: should be at most d = {self.d}",
+            self.signal_low>self.signal_high and f"signal_low = {self.signal_low}: should be at most signal_high = {self.signal_high}",
+            self.noise_sampling=='projected' and not self.resample and
+                "noise_sampling = 'projected': should be 'dense' when resample = False (projected noise exists only as fresh noise)"]
 
 # %% ../nbs/00_config.ipynb #eb8c131e
 def write_json(
@@ -143,12 +148,13 @@ class ExperimentConfig:
     loss: LossConfig = Field(default_factory=LossConfig) # What is minimised
     data: DataConfig = Field(default_factory=DataConfig) # What it sees
     def problems(self):
+        "What spans sections: a batch within the dataset, no more hidden units than inputs under projected noise."
         B, N, h, d = self.training.batch_size, self.data.train_dataset_size, self.model.hidden_size, self.data.d
         return [B>N and f"batch_size = {B}: should be at most train_dataset_size = {N}",
                 self.data.noise_sampling=='projected' and h>d and f"noise_sampling = 'projected': needs hidden_size = {h} to be at most d = {d}"]
 
 # %% ../nbs/00_config.ipynb #1a31e932
-SECTIONS = dict(model=ModelConfig, training=TrainingConfig, loss=LossConfig, data=DataConfig)
+SECTIONS = dict(model=ModelConfig, training=TrainingConfig, loss=LossConfig, data=DataConfig) # section → its class
 FIELDS = {f.name: s for s, cls in SECTIONS.items() for f in dataclasses.fields(cls)} # flat field name → its section
 
 # %% ../nbs/00_config.ipynb #30809ed3
@@ -206,7 +212,7 @@ PRESETS = dict(
     baseline=dict(noise_sampling='projected', lambda_on=32., learning_rate=0.01, decoder_regularization=0.01, epochs=300),
     quick_3blob=dict(d=256, hidden_size=128, batch_size=2000, train_dataset_size=60_000, test_dataset_size=2000, lambda_on=4., decoder_regularization=0.025,
                      learning_rate=0.05, learning_rate_schedule='cosine', encoder_initialization_scale=0.1, decoder_initialization_scale=0.1),
-)
+) # name → what differs from the defaults
 
 # %% ../nbs/00_config.ipynb #96b25d8f
 @patch(cls_method=True)

@@ -130,12 +130,14 @@ class TwoHotStream:
         self.repeat = split=='test' or not self.data.resample
         self.device = torch.device(device) if device else get_device(config.training.device)
         self.rewind(); self.step = 0
-    def rewind(self): # Both sources of randomness, as at the start
+    def rewind(self):
+        "Put both sources of randomness back to the start."
         self.generator, self.noise = make_generator(self.seed, self.split, self.device), NormalSource(self.seed, self.split, self.device)
     def __len__(self): "Batches an epoch."; return -(-self.size // self.batch_size)
     def __iter__(self): return self
     def __next__(self): return self.draw(self.advance())
     def advance(self) -> int: # Samples of the next batch
+        "One batch further; where an epoch repeats, its randomness starts again."
         k = self.step % len(self)
         if k==0 and self.repeat: self.rewind()
         self.step += 1
@@ -194,7 +196,12 @@ def load_state_dict(self: TwoHotStream, state): # From `state_dict`
 # %% ../nbs/01_data.ipynb #acd60608
 class TwoHotDataset(IterableDataset):
     "A stream as a PyTorch dataset of whole batches; iterating over it is one epoch."
-    def __init__(self, config, split='train', device=None, stream=TwoHotStream): self.stream = stream(config, split, device)
+    def __init__(self,
+        config, # `ExperimentConfig`
+        split='train', # `'train'` or `'test'`
+        device=None, # Where to draw, default: the config's
+        stream=TwoHotStream, # Class of the stream
+    ): self.stream = stream(config, split, device)
     def __len__(self): return len(self.stream)
     def __iter__(self): return self.stream.epoch()
 

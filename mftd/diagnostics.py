@@ -309,7 +309,7 @@ def compute_lightweight_blob_metrics(
         encoder_mean=float(m[0]), decoder_mean=float(m[1]), encoder_std=math.sqrt(T[0, 0]), decoder_std=math.sqrt(T[1, 1]))
 
 # %% ../nbs/05_diagnostics.ipynb #cd6838aa
-COLORS = dict(origin='#6a4c93', positive='#d1495b', negative='#2e86ab', theory='#edae49', other='#7b9e4a')
+COLORS = dict(origin='#6a4c93', positive='#d1495b', negative='#2e86ab', theory='#edae49', other='#7b9e4a') # the same things in the same colours in every figure
 
 def blob_color(
     role, # From `Blobs.roles`

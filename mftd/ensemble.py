@@ -30,7 +30,7 @@ from .training import diverged_message, graceful_stop, loss_sums, make_optimizer
 
 # %% ../nbs/09_ensemble.ipynb #b36806a8
 MUST_AGREE = ('d', 'hidden_size', 'activation', 'bias', 'sparsity', 'batch_size', 'train_dataset_size', 'test_dataset_size', 'noise_sampling',
-              'loss_type', 'optimizer_type', 'device', 'allow_tf32')
+              'loss_type', 'optimizer_type', 'device', 'allow_tf32') # fields that networks side by side have in common
 
 def value_of(
     config, # `ExperimentConfig`
@@ -74,6 +74,7 @@ class TwoLayerEnsemble(nn.Module):
         return cls([TwoLayerNet.from_config(c) for c in configs])
     def __len__(self): return len(self.fc1.weight)
     def forward(self, x): # Inputs `(B, d)` for all networks, or `(M, B, d)`
+        "Outputs of every network `(M, B, d)`."
         bias = lambda layer: 0. if layer.bias is None else layer.bias[:, None, :]
         return ACTIVATIONS[self.activation](x @ self.fc1.weight.mT + bias(self.fc1)) @ self.fc2.weight.mT + bias(self.fc2)
 
@@ -149,6 +150,7 @@ class EnsembleAdam(Optimizer):
         self.adam = torch.optim.Adam(self.steps, 1., fused=lr.device.type in ('cpu', 'cuda'))
     @torch.no_grad()
     def step(self):
+        "One step of every network."
         group = self.param_groups[0]
         for s, p in zip(self.steps, group['params']): s.zero_(); s.grad = p.grad
         self.adam.step()
@@ -174,10 +176,11 @@ class EnsembleSchedule:
     ):
         self.optimizer, self.configs, self.steps, self.done = optimizer, list(configs), steps, 0
         self.set()
-    def set(self): # The rates of the next step
+    def set(self):
+        "Give the optimizer the rates of the next step."
         rates = [c.training.learning_rate*schedule_factor(self.done, c.training.epochs*self.steps, c) for c in self.configs]
         group = self.optimizer.param_groups[0]; group['lr'] = group['lr'].new_tensor(rates)
-    def step(self): self.done += 1; self.set()
+    def step(self): "A step is done."; self.done += 1; self.set()
 
 # %% ../nbs/09_ensemble.ipynb #4f83f09b
 class Together:
@@ -419,7 +422,7 @@ def measure_ensemble(
     with ThreadPoolExecutor(torch.get_num_threads()) as pool: return list(pool.map(lambda net, c: measure_network(net, c, n_shuffles), networks, configs))
 
 # %% ../nbs/09_ensemble.ipynb #aaa7103f
-COMPOUND = dict(dimension=lambda v: dict(d=v, hidden_size=v//2), initialization_scale=lambda v: dict(encoder_initialization_scale=v, decoder_initialization_scale=v))
+COMPOUND = dict(dimension=lambda v: dict(d=v, hidden_size=v//2), initialization_scale=lambda v: dict(encoder_initialization_scale=v, decoder_initialization_scale=v)) # name → the fields it moves
 
 def axis_overrides(
     name, # A config field, or a name in `COMPOUND`

@@ -112,7 +112,16 @@ def scatter_sum(
 class ImplicitLoss(torch.autograd.Function):
     "On and off terms of `o = f Dᵀ + b` from `f` alone; use it through `implicit_loss`."
     @staticmethod
-    def forward(ctx, f, D, b, index, value, lam, plan):
+    def forward(ctx,
+        f, # Hidden activations `(..., B, h)`
+        D, # Decoder `(..., d, h)`
+        b, # Its bias `(..., d)`
+        index, # Active positions `(..., B, s)`
+        value, # Their clean values `(..., B, s)`
+        lam, # Weight λ `(...)`
+        plan, # `sort_plan(index, d)`
+    ):
+        "`(on, off)`, and what the gradients need."
         B, K, G, n, w = f.shape[-2], gram(f), gram(D), f.sum(-2), (b[..., None, :] @ D).squeeze(-2)
         active = gather_dot(D, f, index) + b.gather(-1, index.flatten(-2)).view(index.shape)
         error = active - value
@@ -121,7 +130,11 @@ class ImplicitLoss(torch.autograd.Function):
         return lam*error.square().sum((-2, -1))/B, (every - active.square().sum((-2, -1)))/B
     @staticmethod
     @once_differentiable
-    def backward(ctx, g_on, g_off):
+    def backward(ctx,
+        g_on, # Upstream gradient of the on term `(...)`
+        g_off, # Of the off term `(...)`
+    ):
+        "Gradients in `f`, `D` and `b`."
         f, D, b, K, G, n, w, active, error, index, lam, *plan = ctx.saved_tensors
         B, k = f.shape[-2], g_off[..., None, None]*(2/f.shape[-2])
         c, kb = (g_on*lam)[..., None, None]*(2/B)*error - k*active, k[..., 0]*b
@@ -215,7 +228,17 @@ def per_model(
 class ProjectedPreactivation(torch.autograd.Function):
     "`u = a Eᵀ + σ g Lᵀ + b` with a gradient in `E` drawn from the law of `δᵀ(a + N)`; use it through `projected_preactivation`."
     @staticmethod
-    def forward(ctx, E, b, index, value, sigma, noise, plan, third_term):
+    def forward(ctx,
+        E, # Encoder `(..., h, d)`
+        b, # Its bias `(..., h)`
+        index, # Active positions `(..., B, s)`
+        value, # Their clean values `(..., B, s)`
+        sigma, # Standard deviation σ of the noise
+        noise, # Where normal numbers come from
+        plan, # `sort_plan(index, d)`
+        third_term, # Draw the noise that the network does not see?
+    ):
+        "Preactivations, and what the gradients need."
         with full_float32(E): L, R = psd_root(gram(E.mT), inverse=ctx.needs_input_grad[0])
         u = gather_sum(E.mT.contiguous(), index, value)
         g = normal(u.shape, u, noise)
@@ -223,7 +246,8 @@ class ProjectedPreactivation(torch.autograd.Function):
         return add_tri_(u, g, per_model(sigma)*L).add_(b[..., None, :])
     @staticmethod
     @once_differentiable
-    def backward(ctx, delta):
+    def backward(ctx, delta): # Upstream gradient δ `(..., B, h)`
+        "Gradients in `E` and `b`."
         E, R, g, value, *plan = ctx.saved_tensors
         T, W = delta.mT @ g, torch.zeros_like(E)
         if ctx.third_term: W = tri_mm_(psd_root(gram(delta), inverse=False)[0], normal(E.shape, E, ctx.noise))
@@ -278,10 +302,10 @@ def loss_terms(
 class SumOfSquares(torch.autograd.Function):
     "`Σ w²` over the last two axes, with one temporary where autograd's own chain needs three."
     @staticmethod
-    def forward(ctx, w): ctx.save_for_backward(w); return torch.linalg.vector_norm(w, dim=(-2, -1)).square()
+    def forward(ctx, w): "One number a matrix."; ctx.save_for_backward(w); return torch.linalg.vector_norm(w, dim=(-2, -1)).square() # Weights `(..., n, m)`
     @staticmethod
     @once_differentiable
-    def backward(ctx, g): return ctx.saved_tensors[0]*(2*g[..., None, None])
+    def backward(ctx, g): "`2 g w`."; return ctx.saved_tensors[0]*(2*g[..., None, None]) # Upstream gradient `(...)`
 
 def penalty(
     model, # `TwoLayerNet`, or any module with `fc1.weight` and `fc2.weight`

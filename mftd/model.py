@@ -17,11 +17,13 @@ class Tanh3(torch.autograd.Function):
     "tanh³ with its derivative `3 t² (1 − t²)`."
     @staticmethod
     def forward(ctx, u): # Preactivations
+        "Keeps tanh u for the way back."
         t = u.tanh(); ctx.save_for_backward(t)
         return t.pow(3)
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad):
+    def backward(ctx, grad): # Gradient in tanh³ u
+        "Gradient in u."
         t2 = ctx.saved_tensors[0].square()
         return t2.addcmul_(t2, t2, value=-1).mul_(grad).mul_(3)
 
@@ -60,6 +62,7 @@ class TwoLayerNet(nn.Module):
             nn.init.xavier_normal_(layer.weight, gain=scale, generator=generator)
             if bias: nn.init.zeros_(layer.bias)
     def forward(self, x): # Inputs `(B, d)` or a single one `(d,)`
+        "Outputs, of the inputs' shape."
         return self.fc2(ACTIVATIONS[self.activation](self.fc1(x)))
     @classmethod
     def from_config(cls, config): # `ExperimentConfig`

@@ -33,15 +33,16 @@ class RunView:
         self.folder = Path(load_results(folder)['output_dir'] if named else folder)
         self.record, self.problem, self._seen = None, 'waiting for the first record', None
     @property
-    def name(self): return self.record['experiment_name'] if self.record else self.folder.name
+    def name(self): "The run's, or its folder's."; return self.record['experiment_name'] if self.record else self.folder.name
     @property
-    def history(self): return self.record['training_history'] if self.record else []
+    def history(self): "The epochs so far."; return self.record['training_history'] if self.record else []
     @property
-    def status(self): # That of the record, `waiting` before there is one, `failed` where the process ended without one
+    def status(self):
+        "That of the record, `waiting` before there is one, `failed` where the process ended without one."
         if self.record: return self.record['status']
         return 'failed' if self.handle and self.handle.poll() is not None else 'waiting'
     @property
-    def ended(self): return self.status not in ('running', 'waiting')
+    def ended(self): "Will nothing more come?"; return self.status not in ('running', 'waiting')
     def stop(self): "Ask the run to end after its epoch."; (self.folder/'stop').touch()
 
 # %% ../nbs/13_monitor.ipynb #a8f579ff
@@ -76,9 +77,14 @@ def pairs(self: RunView,
     except (OSError, ValueError, KeyError, EOFError): return None
 
 # %% ../nbs/13_monitor.ipynb #9d2d56bc
-STATUS = dict(waiting='#888888', running='#2e86ab', completed='#2a7f3f', stopped='#b8860b', interrupted='#b8860b', failed='#b3261e', diverged='#b3261e')
+STATUS = dict(waiting='#888888', running='#2e86ab', completed='#2a7f3f', stopped='#b8860b', interrupted='#b8860b', failed='#b3261e', diverged='#b3261e') # status → colour
 
-def density_image(ax, pairs, bins=90): # The sampled pairs as a log density
+def density_image(
+    ax, # Axes to draw on
+    pairs, # `(n, 2)`
+    bins=90, # On each axis
+):
+    "Sampled pairs as a log density."
     m = np.abs(pairs).max(0)*1.03 + 1e-9
     counts = np.histogram2d(*pairs.T, bins=bins, range=[(-m[0], m[0]), (-m[1], m[1])])[0].T
     ax.imshow(np.log1p(counts), origin='lower', aspect='auto', extent=(-m[0], m[0], -m[1], m[1]), cmap='Greys', interpolation='nearest')
@@ -236,7 +242,10 @@ COLUMNS = [('epoch', lambda e, d: f"{e['epoch']}"), ('test loss', lambda e, d: _
 
 def _number(v, form): return '' if v is None else format(v, form)
 
-def epoch_cells(e): # A history entry as `{column: text}`
+def epoch_cells(
+    e, # An entry of the history
+) -> dict: # `{column: text}`
+    "An epoch as a row of the table."
     return {name: f(e, e['diagnostics'] or {}) for name, f in COLUMNS}
 
 def text_view(

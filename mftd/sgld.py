@@ -34,6 +34,7 @@ class SGLD(Optimizer):
             if not torch.as_tensor(group['temperature']>=0).all(): raise ValueError(f"temperature = {group['temperature']}: should be >= 0")
     @torch.no_grad()
     def step(self, closure=None): # Reevaluates the loss, as in `torch.optim`
+        "One step of every group; returns the closure's loss."
         loss = None
         if closure is not None:
             with torch.enable_grad(): loss = closure()

@@ -58,7 +58,7 @@ class Problem:
     noise_nodes: int = 16 # For the noise
     signal_nodes: int = 2 # For the signal
     width_nodes: int = 5 # For the width of a blob
-    def phi(self, u): "The activation."; return u.tanh()**3 if self.activation=='tanh3' else ACTIVATIONS[self.activation](u)
+    def phi(self, u): "The activation."; return u.tanh()**3 if self.activation=='tanh3' else ACTIVATIONS[self.activation](u) # Preactivations
     def signal(self): "Nodes of an active value."; return uniform_nodes(self.low, self.high, self.signal_nodes)
     def others(self): # `(m, s - 1)` and weights
         "Nodes of the values of the other active positions: a product rule for one other, Sobol points for more."
@@ -85,7 +85,7 @@ class PairLaw:
     e: torch.Tensor # Encoder values `(..., n)`
     w: torch.Tensor # Mean decoder weight at each `(..., n)`
     ww: torch.Tensor # Mean square decoder weight at each `(..., n)`
-    def mean(self, f): "Average of `f` `(..., n)`."; return (self.p*f).sum(-1)
+    def mean(self, f): "Average over the pairs."; return (self.p*f).sum(-1) # A number for each encoder value `(..., n)`
     def __getitem__(self, k): return PairLaw(*(o[k] for o in (self.p, self.e, self.w, self.ww)))
 
 def _tensors(*args): return torch.broadcast_tensors(*(torch.as_tensor(o, dtype=torch.float64) for o in args))

@@ -1,9 +1,8 @@
 "The monitor in a real JupyterLab, driven by a headless Chromium (apt install chromium; pip install playwright)."
-import json, os, shutil, socket, subprocess, sys, time, urllib.request
+import json, os, socket, subprocess, sys, time, urllib.request
 import pytest
 from mftd.tracking import read_results
 pytestmark = pytest.mark.slow
-chromium = shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')
 
 START = """from mftd.experiments import create_config, run_experiment
 from mftd.monitor import TrainingMonitor
@@ -33,31 +32,28 @@ def lab(tmp_path):
         yield f'http://127.0.0.1:{port}/lab/tree/watch.ipynb?reset', tmp_path
     finally: server.terminate(); server.wait(30)
 
-@pytest.mark.skipif(not chromium, reason='no Chromium')
-def test_monitor_in_jupyterlab(lab):
+def test_monitor_in_jupyterlab(chromium, lab):
     "Updates while another cell computes, stops by the button, survives save and reload, no console error of ours."
-    from playwright.sync_api import sync_playwright
     url, folder = lab; shots = os.environ.get('MFTD_SCREENSHOTS', folder); errors = []
-    with sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=chromium, args=['--no-sandbox']); page = browser.new_page(viewport=dict(width=1300, height=1100)); page.set_default_timeout(180_000)
-        page.on('console', lambda m: errors.append(m.text) if m.type=='error' else None); page.on('pageerror', lambda e: errors.append(str(e)))
-        page.goto(url); page.wait_for_function("window.jupyterapp && window.jupyterapp.shell.currentWidget && window.jupyterapp.shell.currentWidget.context && window.jupyterapp.shell.currentWidget.context.isReady && window.jupyterapp.shell.currentWidget.sessionContext.session && window.jupyterapp.shell.currentWidget.sessionContext.session.kernel")
-        page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells'); 0")                     # cell 2 computes from here on
-        text = page.locator('.jp-OutputArea .widget-html-content').first; seen = set(); end = time.time() + 240
-        text.wait_for()
-        while not page.locator('.jp-OutputArea-output', has_text='computed while').count() and time.time() < end: seen.add(text.inner_text()); time.sleep(.1)
-        running = [s for s in seen if 'running' in s]
-        assert len(running)>=5, (seen, page.locator('.jp-Notebook').inner_text())                             # updates that reached the browser while the kernel computed
-        image = page.locator('.jp-OutputArea .widget-image').first; assert image.evaluate('i => i.naturalWidth')>500
-        page.screenshot(path=f'{shots}/lab_running.png')
-        page.get_by_role('button', name='Stop', exact=True).or_(page.locator('button.jupyter-button')).last.click()
-        page.wait_for_function("[...document.querySelectorAll('.widget-html-content')].some(e => e.innerText.includes('stopped'))")
-        page.screenshot(path=f'{shots}/lab_stopped.png')
-        record = read_results(next((folder/'experiments').glob('watched_*')))
-        assert record['status']=='stopped' and len(record['training_history'])>=5 and list((folder/'experiments').glob('watched_*/checkpoints/final.pt'))
-        page.evaluate("window.jupyterapp.commands.execute('docmanager:save')"); time.sleep(2); page.goto(url.removesuffix('?reset'))
-        page.wait_for_function("[...document.querySelectorAll('.widget-html-content')].some(e => e.innerText.includes('stopped'))")
-        assert page.locator('.jp-OutputArea .widget-image').first.evaluate('i => i.naturalWidth')>500
-        page.screenshot(path=f'{shots}/lab_reloaded.png'); browser.close()
+    page = chromium.new_page(viewport=dict(width=1300, height=1100)); page.set_default_timeout(180_000)
+    page.on('console', lambda m: errors.append(m.text) if m.type=='error' else None); page.on('pageerror', lambda e: errors.append(str(e)))
+    page.goto(url); page.wait_for_function("window.jupyterapp && window.jupyterapp.shell.currentWidget && window.jupyterapp.shell.currentWidget.context && window.jupyterapp.shell.currentWidget.context.isReady && window.jupyterapp.shell.currentWidget.sessionContext.session && window.jupyterapp.shell.currentWidget.sessionContext.session.kernel")
+    page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells'); 0")                     # cell 2 computes from here on
+    text = page.locator('.jp-OutputArea .widget-html-content').first; seen = set(); end = time.time() + 240
+    text.wait_for()
+    while not page.locator('.jp-OutputArea-output', has_text='computed while').count() and time.time() < end: seen.add(text.inner_text()); time.sleep(.1)
+    running = [s for s in seen if 'running' in s]
+    assert len(running)>=5, (seen, page.locator('.jp-Notebook').inner_text())                             # updates that reached the browser while the kernel computed
+    image = page.locator('.jp-OutputArea .widget-image').first; assert image.evaluate('i => i.naturalWidth')>500
+    page.screenshot(path=f'{shots}/lab_running.png')
+    page.get_by_role('button', name='Stop', exact=True).or_(page.locator('button.jupyter-button')).last.click()
+    page.wait_for_function("[...document.querySelectorAll('.widget-html-content')].some(e => e.innerText.includes('stopped'))")
+    page.screenshot(path=f'{shots}/lab_stopped.png')
+    record = read_results(next((folder/'experiments').glob('watched_*')))
+    assert record['status']=='stopped' and len(record['training_history'])>=5 and list((folder/'experiments').glob('watched_*/checkpoints/final.pt'))
+    page.evaluate("window.jupyterapp.commands.execute('docmanager:save')"); time.sleep(2); page.goto(url.removesuffix('?reset'))
+    page.wait_for_function("[...document.querySelectorAll('.widget-html-content')].some(e => e.innerText.includes('stopped'))")
+    assert page.locator('.jp-OutputArea .widget-image').first.evaluate('i => i.naturalWidth')>500
+    page.screenshot(path=f'{shots}/lab_reloaded.png')
     ours = [e for e in errors if any(w in e.lower() for w in ('mftd', 'widget', 'ipywidgets', 'comm'))]
     assert not ours, ours

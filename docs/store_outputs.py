@@ -19,6 +19,7 @@ def run(path):
     with working_directory(path.parent): CaptureShell(path).run_all(nb, exc_stop=True, preproc=left_out)
     write_nb(nb, path)
 
-os.environ['IN_TEST'] = '1'
-for path in [a for a in sys.argv[1:] if a!='--slow'] or sorted(p for p in get_config().nbs_path.rglob('*.ipynb') if not any(o.startswith(('.', '_')) for o in p.parts[-3:])):
-    print(path, flush=True); run(path)
+if __name__=='__main__':
+    os.environ['IN_TEST'] = '1'
+    for path in [a for a in sys.argv[1:] if a!='--slow'] or sorted(p for p in get_config().nbs_path.rglob('*.ipynb') if not any(o.startswith(('.', '_')) for o in p.parts[-3:])):
+        print(path, flush=True); run(path)

@@ -67,7 +67,7 @@ class ModelConfig:
     hidden_size: Count = 512 # Hidden units `h`
     encoder_initialization_scale: NonNegative = 0.03 # Factor on the encoder's Xavier-normal init
     decoder_initialization_scale: NonNegative = 0.03 # Factor on the decoder's Xavier-normal init
-    activation: str = 'tanh3' # Name in `mftd.model.ACTIVATIONS`
+    activation: str = 'tanh3' # Name in `mftd.model.ACTIVATIONS`, or `module:function`
     bias: bool = True # Biases (zero at the start) in both layers?
 
 # %% ../nbs/00_config.ipynb #c5717119

@@ -200,13 +200,15 @@ class TwoHotDataset(IterableDataset):
         config, # `ExperimentConfig`
         split='train', # `'train'` or `'test'`
         device=None, # Where to draw, default: the config's
-    ): self.stream = TwoHotStream(config, split, device)
+        stream=TwoHotStream, # Class of the stream
+    ): self.stream = stream(config, split, device)
     def __len__(self): return len(self.stream)
     def __iter__(self): return self.stream.epoch()
 
 def create_dataloaders(
     config, # `ExperimentConfig`
     device=None, # Where to draw, default: the config's
+    stream=TwoHotStream, # Class of the streams, to draw other data
 ): # `(train_loader, test_loader)`; `loader.dataset.stream` is the stream behind
     "Loaders of `Batch`es: the test samples come from another seed and are the same at every pass."
-    return tuple(DataLoader(TwoHotDataset(config, split, device), batch_size=None, generator=torch.Generator()) for split in ('train', 'test'))
+    return tuple(DataLoader(TwoHotDataset(config, split, device, stream), batch_size=None, generator=torch.Generator()) for split in ('train', 'test'))

@@ -4,12 +4,16 @@
 
 # %% auto #0
 __all__ = ['create_config', 'as_config', 'read_parameters', 'run_notebook', 'RunHandle', 'RunFailed', 'run_experiment',
-           'zero_loss', 'verdict', 'find_runs', 'load_results', 'resume_experiment', 'list_experiments', 'summary',
-           'table', 'compare_experiments', 'plot_comparison', 'quick_run']
+           'can_fork', 'zero_loss', 'verdict', 'find_runs', 'load_results', 'resume_experiment', 'list_experiments',
+           'summary', 'table', 'compare_experiments', 'plot_comparison', 'quick_run']
 
 # %% ../nbs/11_experiments.ipynb #daabe2b7
-import dataclasses, os, random, signal, subprocess, sys, threading, time
+import dataclasses, multiprocessing, os, random, signal, subprocess, sys, threading, time
+from contextlib import redirect_stderr
+from multiprocessing import connection, forkserver
 from pathlib import Path
+from types import ModuleType
+from uuid import uuid4
 from .config import FIELDS, SECTIONS, ConfigError, ExperimentConfig, did_you_mean
 from .config import write_json
 from .tracking import ExperimentTracker, ResultsError, experiments_dir, new_directory, read_results
@@ -53,26 +57,29 @@ def _tie(): # End with the process that holds the other end of standard input
     def watch(): os.read(0, 1); os._exit(1)
     threading.Thread(target=watch, daemon=True).start()
 
-def _execute(directory, parameters, tries=3): # A kernel that does not come up is started again
+def _execute(directory, parameters, tries=3, out=None, **kwargs): # A kernel that does not come up is started again
     import papermill
     while tries:
         tries -= 1
-        try: return papermill.execute_notebook(run_notebook(), directory/'run.ipynb', parameters, kernel_name='python3', progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr)
+        try: return papermill.execute_notebook(run_notebook(), directory/'run.ipynb', parameters, kernel_name='python3', progress_bar=False, stdout_file=out or sys.stdout, stderr_file=out or sys.stderr, **kwargs)
         except RuntimeError as e:
             if not tries or not any(s in str(e) for s in ('before replying', "didn't respond")): raise
         time.sleep(random.uniform(0.2, 2))
 
-def _worker(directory, resume=False): # In the process of its own: execute the notebook into the run's folder; returns an exit code
+def _worker(directory, resume=False): # In the process of its own; returns an exit code
     directory = Path(directory); stops = []
     def stop(sig, frame): # The first signal asks the training to end after its epoch, the second ends the kernel
         stops.append(sig); (directory/'stop').touch()
         if len(stops)>1: raise KeyboardInterrupt
     for s in (signal.SIGINT, signal.SIGTERM): signal.signal(s, stop)
+    return _run_into(directory, resume)
+
+def _run_into(directory, resume=False, **kwargs): # Execute the notebook into the run's folder; returns an exit code
     if resume: parameters = dict(resume_from=str(directory))
     else:
         config = ExperimentConfig.load(directory/'config.json')
         parameters = dict(dataclasses.asdict(config.model) | dataclasses.asdict(config.training) | dataclasses.asdict(config.loss) | dataclasses.asdict(config.data), experiment_name=config.experiment_name, directory=str(directory))
-    try: _execute(directory, parameters)
+    try: _execute(directory, parameters, **kwargs)
     except (Exception, KeyboardInterrupt) as e: return _record_failure(directory, e)
     return 0
 
@@ -128,7 +135,10 @@ def _launch(directory, wait, progress, *args): # Start the worker; returns the r
         try: r = handle.wait(); break
         except KeyboardInterrupt: pass                   # the worker has had it too, and ends after its epoch
     process.stdin.close()
-    if process.returncode and r['status']=='failed': raise RunFailed(f"{r['message']} (in {directory})")
+    return _ended(r, process.returncode)
+
+def _ended(r, code): # The record of a run that has ended with this exit code
+    if code and r['status']=='failed': raise RunFailed(f"{r['message']} (in {r['output_dir']})")
     return r
 
 def run_experiment(
@@ -138,6 +148,7 @@ def run_experiment(
     resume=False, # If the newest run of this name ended early, go on with it; if it completed, return its record
     output_dir=None, # Folder for the run's folder, default: `experiments_dir()`
     progress=True, # Show what the notebook prints, while waiting? Otherwise it goes to `run.log`
+    warm=False, # Wait and print to `run.log`, but start from a process that has loaded everything: for many runs, see below
 ): # The record (see `read_results`) or a `RunHandle`
     "Execute `run.ipynb` in a process of its own. Raises `ConfigError` at once, `RunFailed` where the notebook fails."
     config = as_config(config)
@@ -145,13 +156,64 @@ def run_experiment(
     if resume and (r := next(iter(find_runs(config.experiment_name, output_dir)[0]), None)): return _resume(r, config, wait, progress)
     directory = new_directory(config.experiment_name, output_dir)
     config.save(directory/'config.json')
-    return _launch(directory, wait, progress)
+    return _run_warm(directory) if warm and can_fork() else _launch(directory, wait or warm, progress and not warm)
 
 def _resume(r, config, wait, progress): # Go on with run `r`, which must be a run of `config`, where that is given
     if config and r['config']!=config.to_dict(): raise ConfigError(f"resume = True: the run in {r['output_dir']} has another config; choose another experiment_name")
     if config and r['status']=='completed': return r
     ExperimentTracker.resumable(r['output_dir'])
     return _launch(Path(r['output_dir']), wait, progress, 'resume')
+
+# %% ../nbs/11_experiments.ipynb #6b175637
+_PRELOAD = ['mftd.experiments', 'mftd.diagnostics', 'mftd.training', 'torch._dynamo', 'sklearn.mixture', 'sklearn.metrics', 'matplotlib.pyplot', 'matplotlib.backends.backend_agg', 'IPython.core.pylabtools', 'ipykernel.kernelapp']
+
+def can_fork() -> bool:
+    "Can kernels be forked from a warm server here?"
+    return sys.platform=='linux' and not multiprocessing.current_process().daemon
+
+def _kernel(argv, env, cwd, log): # In the fork: be the kernel that this command line asks for
+    os.setsid(); os.environ.clear(); os.environ.update(env); os.chdir(cwd)
+    for fd in (1, 2): os.dup2(os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT), fd)
+    def watch(): connection.wait([multiprocessing.parent_process().sentinel]); os._exit(1)
+    threading.Thread(target=watch, daemon=True).start()
+    import matplotlib; from ipykernel.kernelapp import IPKernelApp
+    matplotlib.rcParams['backend'] = 'module://matplotlib_inline.backend_inline'
+    IPKernelApp.launch_instance(argv=argv)
+
+class _Fork:
+    "What a kernel's provisioner asks of a `subprocess.Popen`."
+    stdin = stdout = stderr = None
+    def __init__(self, target, *args):
+        self.process, main = multiprocessing.get_context('forkserver').Process(target=target, args=args), sys.modules['__main__']
+        sys.modules['__main__'] = ModuleType('__main__')                # a script that starts runs should not be run again by each of them
+        try: self.process.start()
+        finally: sys.modules['__main__'] = main
+        self.pid = self.process.pid
+    def poll(self): return self.process.exitcode
+    def wait(self): self.process.join(); return self.process.exitcode
+    def send_signal(self, s): os.kill(self.pid, s)
+    def kill(self): self.send_signal(signal.SIGKILL)
+    def terminate(self): self.send_signal(signal.SIGTERM)
+
+def _warm_manager(log): # The class of kernel managers whose kernels are forks that write what they have to say into this file
+    from jupyter_client.manager import AsyncKernelManager
+    from jupyter_client.provisioning import LocalProvisioner
+    class Warm(LocalProvisioner):
+        async def launch_kernel(self, cmd, cwd=None, env=None, **kwargs):
+            if 'ipykernel_launcher' not in cmd: return await super().launch_kernel(cmd, cwd=cwd, env=env, **kwargs)
+            from mftd.experiments import _kernel                 # the module's own, which the server has, also when this line stands in a notebook
+            env = dict(env or os.environ, JPY_PARENT_PID=str(os.getpid()))
+            self.process = _Fork(_kernel, cmd[cmd.index('ipykernel_launcher') + 1:], env, str(cwd or Path.cwd()), log)
+            self.pid = self.pgid = self.process.pid; self.cwd = cwd or Path.cwd()
+            return self.connection_info
+    class WarmKernelManager(AsyncKernelManager):
+        def __init__(self, **kwargs): super().__init__(**kwargs); self.provisioner = Warm(kernel_id=str(uuid4()), kernel_spec=self.kernel_spec, parent=self)
+    return WarmKernelManager
+
+def _run_warm(directory): # A whole run, executed by this process; returns the record
+    multiprocessing.get_context('forkserver').set_forkserver_preload(_PRELOAD); forkserver.ensure_running()       # it loads while this process goes on
+    with open(directory/'run.log', 'a', buffering=1) as out, redirect_stderr(out): code = _run_into(directory, out=out, kernel_manager_class=_warm_manager(out.name))
+    return _ended(read_results(directory), code)
 
 # %% ../nbs/11_experiments.ipynb #065e1538
 def zero_loss(

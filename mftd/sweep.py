@@ -79,7 +79,7 @@ def with_seeds(
 _DESIGN = [dict(), dict(lr=.5), dict(lr=2), dict(init=2/3), dict(init=5/3), dict(batch=.512), dict(batch=2.048), dict(lr=2, batch=2.048), dict(lr=2, init=10/3), dict(enc=10/3, dec=1/3), dict(enc=1/3, dec=10/3),
            dict(lr=.25), dict(lr=4), dict(init=1/3), dict(init=10/3), dict(batch=1.024), dict(batch=1.536), dict(lr=2, batch=.512), dict(lr=.5, batch=.512), dict(lr=.5, init=10/3), dict(lr=4, init=10/3)]
 _FIELD = dict(lr='learning_rate', batch='batch_size', init='initialization_scale', enc='encoder_initialization_scale', dec='decoder_initialization_scale')
-START_SECONDS = 6 # Of a trial, beside its training: kernel, imports, figures
+START_SECONDS = 4 # Of a trial, beside its training: kernel, figures
 
 def measure_epoch_seconds(
     base='reference_3blob', # See `as_config`
@@ -137,6 +137,8 @@ def blob_quality(
     return float(np.log10(v)) if three and v else 0.
 
 # %% ../nbs/12_sweep.ipynb #6ddae86b
+_warm = False # Is this a worker of the default pool, which nobody else uses? `_begin_worker` says so
+
 def run_sweep_experiment(
     config, # Nested dict (see `create_sweep_config`), `ExperimentConfig` or preset
     name, # Of the trial
@@ -147,7 +149,7 @@ def run_sweep_experiment(
     "Run one trial to its end. Whatever goes wrong is in the record; nothing is raised."
     start, r, error = time.time(), None, None
     trial = trial or dict(name=name, base=config if isinstance(config, (dict, str)) else config.to_dict(), params={})
-    try: r = run_experiment(config, f'sweep_{name}', output_dir=output_dir, progress=False) if isolated else _train_here(as_config(config).override(experiment_name=f'sweep_{name}'), output_dir)
+    try: r = run_experiment(config, f'sweep_{name}', output_dir=output_dir, progress=False, warm=_warm) if isolated else _train_here(as_config(config).override(experiment_name=f'sweep_{name}'), output_dir)
     except ResultsError: error = "the run's process was killed before its first epoch"
     except Exception as e: error = f'{type(e).__name__}: {e}'
     return trial_record(trial, r, error, wall_seconds=time.time() - start, started_at=start, host=socket.gethostname())
@@ -161,10 +163,11 @@ def _train_here(config, output_dir): # The same run without a notebook
 def claim(
     folder, # A trial's folder
     sweep='', # Who asks, for `claim.json`
+    patience=0, # Seconds to wait for whoever has it: a killed worker takes a moment to let go
 ):
     "Hold a trial: yields whether it could be had."
     lock = FileLock(folder/'lock', thread_local=False)
-    try: lock.acquire(blocking=False)
+    try: lock.acquire(timeout=patience, poll_interval=.05)
     except Timeout: yield False; return
     try:
         if sweep: write_json(folder/'claim.json', dict(sweep=sweep, pid=os.getpid(), host=socket.gethostname(), started_at=time.time()))
@@ -203,6 +206,7 @@ def local_devices() -> list: # Identifiers for `CUDA_VISIBLE_DEVICES`; empty whe
     return given.split(',')[:n] if given else [str(k) for k in range(n)]
 
 def _begin_worker(devices, threads): # In a new worker process
+    global _warm; _warm = True
     signal.signal(signal.SIGINT, signal.SIG_IGN)                    # Ctrl-C is for the sweep and for the runs
     if devices: os.environ['CUDA_VISIBLE_DEVICES'] = devices.get()
     os.environ.setdefault('OMP_NUM_THREADS', str(threads))
@@ -260,10 +264,10 @@ class _Runner:
         for t in begun: self.lost[t['name']] += 1
         for t, redo in broken:
             if self.lost[t['name']]<3: self.submit(t, redo)
-        return [self._give_up(t, f"the worker that ran it died {self.lost[t['name']]} times") for t, _ in broken if self.lost[t['name']]>2]
+        return [r for t, _ in broken if self.lost[t['name']]>2 and (r := self._give_up(t, f"the worker that ran it died {self.lost[t['name']]} times"))]
     def _give_up(self, trial, error): # A failure record for a trial that cannot write its own
         folder = trial_folder(self.directory, trial['name']); folder.mkdir(parents=True, exist_ok=True)
-        with claim(folder, self.id) as mine:
+        with claim(folder, self.id, 10) as mine:
             if mine: return _keep(folder, trial_record(trial, error=error, wall_seconds=0., started_at=time.time(), host=socket.gethostname()), _read(folder/'record.json'))
         self.waiting.append((trial, 0))                                  # somebody else has taken it up meanwhile
     def stop(self): # Ask what runs to end after its epoch, forget the rest

@@ -7,7 +7,7 @@ __all__ = ['ANSATZ', 'gauss_hermite', 'uniform_nodes', 'Problem', 'make_problem'
            'law_of_pairs', 'lookup', 'grid_of', 'noisy', 'hit', 'independent', 'draw_samples', 'measure', 'arranged',
            'overlap', 'marchenko_pastur', 'frame', 'minimise_rows', 'ansatz', 'landscape', 'find_phases', 'count_modes',
            'validity', 'predict_blobs', 'plot_landscape', 'plot_law', 'cavity_terms', 'potential', 'cavity_potential',
-           'cavity_minimum', 'mean_field_potential', 'relax_density']
+           'cavity_minimum', 'mean_field_potential', 'free_energy', 'relax_density']
 
 # %% ../nbs/10_theory.ipynb #26564a59
 import math
@@ -520,23 +520,36 @@ def mean_field_potential(
     C, A, B = torch.autograd.grad(F, (p, m, k))
     return torch.stack([C, -A/2, B])/(problem.d*problem.h)
 
+def free_energy(
+    problem, # `Problem`
+    temperature, # T > 0
+    law, # `PairLaw` on an even grid of e; decoder weights Gaussian given e
+    arrangement=independent, # Or a function like `arranged`
+) -> float: # `F + T·d·h·⟨log p(e, w)⟩`
+    "What Langevin training minimises. With independent pairs it is a bound from above on the true free energy (Gibbs, Bogoliubov)."
+    s2 = law.ww - law.w**2; inside = law.p.log() - (law.e[1] - law.e[0]).log() - .5*(2*math.pi*math.e*s2).log()
+    return (sum(arrangement(problem, law)) + temperature*problem.d*problem.h*law.mean(inside)).item()
+
 def relax_density(
     problem, # `Problem`
     temperature, # T > 0
-    law, # `PairLaw` on an even grid of e to start from; all p > 0
+    law, # `PairLaw` on an even grid of e to start from; all p > 0, all ww > w²
     arrangement=independent, # Or a function like `arranged`
     steps=400, # At most
-    rate=.1, # Share of the new density in each step
-    tol=1e-5, # Largest change of a probability, relative to the largest one, at which to stop
-): # `PairLaw`, and the last change
-    "The self-consistent density at a temperature; overshoots at low T (see `change`). Raises `ValueError` unless T > 0."
+    tol=1e-4, # Stop where a full step would change log p by less than this, on average
+): # `PairLaw`, and that change
+    "The self-consistent density at a temperature: a local minimum of `free_energy`, downhill from where it starts. Raises `ValueError` unless T > 0."
     if not temperature>0: raise ValueError(f"temperature = {temperature}: should be > 0")
+    rate, now = .1, free_energy(problem, temperature, law, arrangement)
     for _ in range(steps):
         C, A, B = mean_field_potential(problem, law, arrangement)
-        logp = -(C - A**2/B)/temperature - .5*B.log(); new = torch.softmax(logp, 0)
-        p = (law.p.log()*(1 - rate) + rate*new.clamp(min=1e-300).log()); p = torch.softmax(p, 0).clamp(min=1e-200)
-        p = (p + p.flip(0))/2                                                             # odd activations: (e, w) ↔ (−e, −w)
-        w = law.w + rate*(A/B - law.w); ww = law.ww + rate*((A/B)**2 + temperature/(2*B) - law.ww)
-        change = ((p - law.p).abs().max()/p.max()).item(); law = PairLaw(p, law.e, w, ww)
-        if change < tol: break
+        logp = torch.log_softmax(-(C - A**2/B)/temperature - .5*B.log(), 0); change = law.mean((logp - law.p.log()).abs()).item()
+        while change>tol and rate>1e-7:
+            p = torch.softmax(law.p.log() + rate*(logp - law.p.log()), 0).clamp(min=1e-200); p = (p + p.flip(0))/2     # odd activations: (e, w) ↔ (−e, −w)
+            w, ww = law.w + rate*(A/B - law.w), (law.ww - law.w**2)*(1 - rate) + rate*temperature/(2*B)
+            new = PairLaw(p/p.sum(), law.e, w, ww + w**2); down = free_energy(problem, temperature, new, arrangement)
+            if down<=now: break
+            rate /= 3
+        else: break
+        law, now, rate = new, down, min(1., 1.5*rate)
     return law, change

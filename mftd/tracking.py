@@ -7,7 +7,7 @@ __all__ = ['experiments_dir', 'jsonable', 'epoch_record', 'git_state', 'environm
            'save_atomic', 'load_weights', 'ResultsError', 'EpochRecord', 'RunRecord', 'read_results']
 
 # %% ../nbs/06_tracking.ipynb #d7eb89de
-import json, math, os, platform, socket, subprocess
+import json, math, os, platform, socket, subprocess, sys
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -209,8 +209,10 @@ class ResultsError(ValueError):
 def _alive(results): # True also where it cannot be known, on another machine
     "Is the process that writes these results still there?"
     if results.get('host')!=socket.gethostname(): return True
-    try: os.kill(results['pid'], 0)
-    except ProcessLookupError: return False
+    try:
+        os.kill(results['pid'], 0)
+        if sys.platform=='linux': return Path(f"/proc/{results['pid']}/stat").read_text().rpartition(')')[2].split()[0]!='Z'       # ended, but nobody has asked how
+    except (ProcessLookupError, FileNotFoundError): return False
     except Exception: pass                                    # somebody else's process, or not a number
     return True
 

@@ -87,11 +87,12 @@ def train_sums(
     scheduler, # Steps the learning rate
     config, # `ExperimentConfig`, or many side by side
     on_step=lambda: None, # Called after every step
+    objective=loss_terms, # `(model, batch, config) → (total, on, off)`
 ): # `(sums, samples)`: objective, on and off parts `(3, ...)`, summed over samples
     "Train for one pass over the loader."
     sums, n = 0., 0
     for batch in loader:
-        total, on, off = loss_terms(model, batch, config)
+        total, on, off = objective(model, batch, config)
         loss = total + penalty(model, config)
         optimizer.zero_grad(); loss.backward(torch.ones_like(loss)); optimizer.step(); scheduler.step()
         sums, n = sums + len(batch)*torch.stack([loss, on, off]).detach(), n + len(batch)
@@ -105,9 +106,10 @@ def train_epoch(
     scheduler, # Steps the learning rate
     config, # `ExperimentConfig`
     on_step=lambda: None, # Called after every step
+    objective=loss_terms, # See `train_sums`
 ) -> dict: # Mean training metrics, see `metrics`
     "Train one network for one pass over the loader."
-    return metrics(*train_sums(model, loader, optimizer, scheduler, config, on_step), config)
+    return metrics(*train_sums(model, loader, optimizer, scheduler, config, on_step, objective), config)
 
 # %% ../nbs/07_training.ipynb #4ca49f12
 @contextmanager
@@ -145,11 +147,13 @@ def train(
     tracker=None, # `ExperimentTracker`; without one the record stays in memory
     checkpoint=None, # From `ExperimentTracker.resume`: where to go on
     progress=True, # Show a bar?
+    objective=loss_terms, # What is minimised, with the config's penalties: `(model, batch, config) → (total, on, off)`
 ) -> dict: # The record: `status`, `training_history`, …
     "Train both layers, or with `frozen_encoder` the decoder alone; evaluate, diagnose and record after every epoch."
     tracker = tracker or ExperimentTracker(config)
+    if objective is not loss_terms: tracker.results['objective'] = f'{objective.__module__}:{objective.__qualname__}'
     with graceful_stop() as stop, tqdm(total=config.training.epochs*len(train_loader), unit='step', disable=not progress) as bar:
-        try: status, message = _epochs(model, train_loader, test_loader, config, tracker, checkpoint, bar, stop)
+        try: status, message = _epochs(model, train_loader, test_loader, config, tracker, checkpoint, bar, stop, objective)
         except BaseException as e:
             tracker.save_results('stopped' if isinstance(e, KeyboardInterrupt) else 'failed', f'{type(e).__name__}: {e}')
             raise
@@ -158,7 +162,7 @@ def train(
     return tracker.results
 
 # %% ../nbs/07_training.ipynb #4a27bf89
-def _epochs(model, train_loader, test_loader, config, tracker, checkpoint, bar, stop): # Returns `(status, message)`
+def _epochs(model, train_loader, test_loader, config, tracker, checkpoint, bar, stop, objective): # Returns `(status, message)`
     t, total = config.training, config.training.epochs*len(train_loader)
     if next(model.parameters()).is_cuda: torch.backends.cuda.matmul.allow_tf32 = t.allow_tf32
     for p in model.fc1.parameters(): p.requires_grad_(not t.frozen_encoder)
@@ -170,7 +174,7 @@ def _epochs(model, train_loader, test_loader, config, tracker, checkpoint, bar, 
     elif t.enable_diagnostics: tracker.save_pairs(model, 0)
     for epoch in range(done + 1, t.epochs + 1):
         before, start = copy.deepcopy(model.state_dict()), time.perf_counter()
-        train_metrics = train_epoch(model, train_loader, optimizer, scheduler, config, bar.update)
+        train_metrics = train_epoch(model, train_loader, optimizer, scheduler, config, bar.update, objective)
         if diverged := not _finite(model, train_metrics): model.load_state_dict(before)
         test_metrics = evaluate(model, test_loader, config)
         diagnostics = compute_lightweight_blob_metrics(model, t.diagnostic_sample_size) if t.enable_diagnostics and not diverged else None

@@ -1,6 +1,7 @@
 "Sweeps whose trials, workers or own process are killed; sweeps that share a folder; a Dask cluster."
-import json, os, random, signal, subprocess, sys, threading, time
+import json, os, random, shutil, signal, subprocess, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 import optuna, pytest
 from mftd.config import ExperimentConfig
@@ -136,13 +137,47 @@ def test_dask_and_a_killed_worker(tmp_path, monkeypatch, isolated):
     assert killed[0] in workers and same(dask)==same(pool) and all(r['success'] for r in dask)
     assert len(runs(tmp_path/'dask'))==len(trials) + 1                              # one was run again, elsewhere
 
+@contextmanager
+def namespaces(n):
+    "Network namespaces on one bridge, each a machine of its own to whoever asks: yields their names and the bridge's address."
+    tag = f'mftd{os.getpid() % 10_000}'; names = [f'{tag}n{k}' for k in range(n)]; ip = lambda *a, check=True: subprocess.run(['ip', *a], check=check, capture_output=True)
+    try:
+        ip('link', 'add', tag, 'type', 'bridge'); ip('addr', 'add', '10.219.0.1/24', 'dev', tag); ip('link', 'set', tag, 'up')
+        for k, name in enumerate(names):
+            ip('netns', 'add', name); ip('link', 'add', f'{tag}v{k}', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', name); ip('link', 'set', f'{tag}v{k}', 'master', tag, 'up')
+            ip('-n', name, 'addr', 'add', f'10.219.0.{k + 2}/24', 'dev', 'eth0')
+            for dev in ('lo', 'eth0'): ip('-n', name, 'link', 'set', dev, 'up')
+        yield names, '10.219.0.1'
+    finally:
+        for name in names: ip('netns', 'del', name, check=False)
+        ip('link', 'del', tag, check=False)
+
 @pytest.mark.slow
-def test_killed_pool_worker(tmp_path):
+def test_two_machines(tmp_path, monkeypatch):
+    "Dask workers in two network namespaces, that is on two machines with addresses of their own and a shared folder: the results of the process pool, bit for bit, each machine with a share in them."
+    distributed = pytest.importorskip('distributed'); monkeypatch.setenv('OMP_NUM_THREADS', '1')
+    if not hasattr(os, 'geteuid') or os.geteuid() or not shutil.which('ip'): pytest.skip('namespaces need root and iproute2')
+    trials = grid_trials(TINY.override(epochs=8), learning_rate=[.02, .05], seed=[0, 1]); pool = run_sweep(trials, tmp_path/'pool', workers=2, progress=False)
+    with namespaces(2) as (names, address):
+        with distributed.LocalCluster(n_workers=0, host=address, dashboard_address=None) as cluster, distributed.Client(cluster) as client:
+            workers = [subprocess.Popen(['ip', 'netns', 'exec', n, sys.executable, '-m', 'distributed.cli.dask_worker', cluster.scheduler_address, '--nthreads', '1', '--no-dashboard', '--local-directory', str(tmp_path/n)], stderr=subprocess.DEVNULL) for n in names]
+            try:
+                client.wait_for_workers(2, timeout=120)
+                dask = run_sweep(trials, tmp_path/'dask', executor=client.get_executor(), progress=False)
+                assert {w.partition('//')[2].partition(':')[0] for w in client.scheduler_info()['workers']}=={'10.219.0.2', '10.219.0.3'}
+            finally:
+                for w in workers: w.terminate(); w.wait()
+    assert same(dask)==same(pool) and all(r['success'] for r in dask)
+    assert len({read(p)['pid'] for p in (tmp_path/'dask').glob('trials/*/claim.json')})==2
+
+@pytest.mark.slow
+@pytest.mark.parametrize('isolated', [False, True])
+def test_killed_pool_worker(tmp_path, isolated):
     "A worker of the process pool is killed in the middle: every trial succeeds; one that kills its worker every time is a failure that says so."
     trials = grid_trials(TINY.override(epochs=12), seed=[0, 1, 2, 3])
     def kill(): os.kill(wait_for(lambda: next((c['pid'] for c in claims(tmp_path)), None)), signal.SIGKILL)
     t = threading.Thread(target=kill); t.start()
-    records = run_sweep(trials, tmp_path, workers=2, isolated=False, progress=False); t.join()
+    records = run_sweep(trials, tmp_path, workers=2, isolated=isolated, progress=False); t.join()
     assert all(r['success'] for r in records) and len(runs(tmp_path))>=len(trials)
     deadly, stop = [make_trial('deadly', TINY, epochs=100_000)], threading.Event()
     def keep_killing():
@@ -151,7 +186,7 @@ def test_killed_pool_worker(tmp_path):
                 if c['pid']!=os.getpid() and alive(c['pid']): os.kill(c['pid'], signal.SIGKILL)
             time.sleep(.05)
     t = threading.Thread(target=keep_killing); t.start()
-    record, = run_sweep(deadly, tmp_path/'b', workers=1, isolated=False, progress=False); stop.set(); t.join()
+    record, = run_sweep(deadly, tmp_path/'b', workers=1, isolated=isolated, progress=False); stop.set(); t.join()
     assert not record['success'] and 'the worker that ran it died 3 times' in record['error'] and record['config_params']['epochs']==100_000
 
 def test_pruned(tmp_path):

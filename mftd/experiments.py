@@ -10,6 +10,7 @@ __all__ = ['create_config', 'as_config', 'read_parameters', 'run_notebook', 'Run
 # %% ../nbs/11_experiments.ipynb #daabe2b7
 import dataclasses, multiprocessing, os, random, signal, subprocess, sys, threading, time
 from contextlib import redirect_stderr
+from importlib import import_module
 from multiprocessing import connection, forkserver
 from pathlib import Path
 from types import ModuleType
@@ -201,9 +202,9 @@ def _warm_manager(log): # The class of kernel managers whose kernels are forks t
     class Warm(LocalProvisioner):
         async def launch_kernel(self, cmd, cwd=None, env=None, **kwargs):
             if 'ipykernel_launcher' not in cmd: return await super().launch_kernel(cmd, cwd=cwd, env=env, **kwargs)
-            from mftd.experiments import _kernel                 # the module's own, which the server has, also when this line stands in a notebook
+            kernel = import_module('mftd.experiments')._kernel   # the module's own, which the server has, also when this line stands in a notebook
             env = dict(env or os.environ, JPY_PARENT_PID=str(os.getpid()))
-            self.process = _Fork(_kernel, cmd[cmd.index('ipykernel_launcher') + 1:], env, str(cwd or Path.cwd()), log)
+            self.process = _Fork(kernel, cmd[cmd.index('ipykernel_launcher') + 1:], env, str(cwd or Path.cwd()), log)
             self.pid = self.pgid = self.process.pid; self.cwd = cwd or Path.cwd()
             return self.connection_info
     class WarmKernelManager(AsyncKernelManager):

@@ -33,7 +33,7 @@ def erf3(u): # Preactivations
 
 class Activations(dict):
     "Functions of the preactivations by name; `module:function` is imported when it is asked for. Raises `ConfigError` on any other unknown name."
-    def __missing__(self, name):
+    def __missing__(self, name): # Name
         module, colon, function = str(name).partition(':')
         if not colon: raise ConfigError(f"activation = {name!r}: unknown; {did_you_mean(name, self)}; a function of your own is named 'module:function'")
         try: self[name] = getattr(importlib.import_module(module), function)

@@ -178,7 +178,12 @@ def _read(path): # A JSON file, None where there is none (or half of one: nobody
     try: return json.loads(Path(path).read_text())
     except (OSError, ValueError): return None
 
-def trial_folder(directory, name): "The folder of a trial."; return Path(directory)/'trials'/name
+def trial_folder(
+    directory, # The sweep's folder
+    name, # Of the trial
+) -> Path:
+    "The folder of a trial."
+    return Path(directory)/'trials'/name
 
 # %% ../nbs/12_sweep.ipynb #c6946355
 def _trial(directory, trial, redo, sweep, isolated=True): # `redo`: attempts after which a failure is tried once more; returns the record, or None where somebody else has the trial
@@ -441,7 +446,11 @@ def format_analysis(
 
 # %% ../nbs/12_sweep.ipynb #7586733d
 _COUNT_COLORS = {0: '#d9d9d9', 1: '#9a9a9a', 2: '#edae49', 3: '#2e86ab', 4: '#d1495b'} # failed, and by number of blobs
-def count_color(n): "The colour of a number of blobs; None is a failed trial."; return _COUNT_COLORS[min(n or 0, 4)]
+def count_color(
+    n, # Number of blobs, or None
+) -> str:
+    "The colour of a number of blobs; None is a failed trial."
+    return _COUNT_COLORS[min(n or 0, 4)]
 
 def plot_sweep_summary(
     results, # List of records
@@ -512,7 +521,7 @@ def synthetic_records(
     return records
 
 # %% ../nbs/12_sweep.ipynb #c4100090
-OBJECTIVES = dict(blobs=('maximize', blob_quality), loss=('minimize', lambda r: r['final_test_loss']), time=('minimize', lambda r: r['training_time_seconds']))
+OBJECTIVES = dict(blobs=('maximize', blob_quality), loss=('minimize', lambda r: r['final_test_loss']), time=('minimize', lambda r: r['training_time_seconds'])) # name → direction, function of a record
 
 def search_space(
     space, # Field → `(low, high)`, list or Optuna distribution

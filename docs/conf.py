@@ -18,8 +18,8 @@ def setup(app): # LaTeX → MathML while building: no script from elsewhere
     from latex2mathml.converter import convert
     from sphinx.util import logging
     def mathml(node, display):
-        tex = re.sub(r'\\[bB]ig(\\rangle)', r'\\right\1', re.sub(r'\\[bB]ig(\\langle)', r'\\left\1', node.astext()))     # the converter knows no \big
-        res = convert(tex, display=display)
+        res = convert(re.sub(r'\\[bB]ig(?=\\[lr]angle)', '', node.astext()), display=display)         # the converter knows no \big, and no angles that grow
+        res = re.sub(r'<mi>(&#x027E([89]);)</mi>', lambda m: f'<mo form="{"prefix" if m[2]=="8" else "postfix"}" stretchy="true">{m[1]}</mo>', res)
         if '\\' in res: logging.getLogger(__name__).warning('not understood: %s', node.astext(), location=node)
         return res
     def inline(self, node): self.body.append(mathml(node, 'inline')); raise SkipNode

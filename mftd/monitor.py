@@ -8,7 +8,7 @@ __all__ = ['STATUS', 'COLUMNS', 'RunView', 'density_image', 'draw_run', 'png', '
            'pair_slider']
 
 # %% ../nbs/13_monitor.ipynb #383fba6f
-import io, math, os, threading, time
+import io, math, os, sys, threading, time
 from pathlib import Path
 import ipywidgets as W, numpy as np
 from matplotlib.animation import PillowWriter
@@ -281,8 +281,9 @@ def watch(
     "Follow a run in a terminal until it ends; Ctrl-C ends the watching, not the run."
     from rich.console import Console
     from rich.live import Live
-    view, console, shown, said = RunView(experiment), Console(file=file, highlight=False), 0, None
-    live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+    terminal = (file or sys.stdout).isatty()                                                    # rich would believe a Jupyter kernel's FORCE_COLOR
+    view, console, shown, said = RunView(experiment), Console(file=file, highlight=False, force_jupyter=False, force_terminal=terminal), 0, None
+    live = Live(console=console, auto_refresh=False) if terminal else None
     try:
         if live: live.start()
         while True:

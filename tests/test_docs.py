@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from fastcore.docments import docments
 from mftd._modidx import d
+from mftd.config import PRESETS, ExperimentConfig
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT/'nbs').glob('[0-9]*_*.ipynb'))
@@ -83,3 +84,88 @@ def test_findings_run_again(path):
         cells = json.loads((ROOT/m[1]).read_text())['cells']
         known = {n for c in cells if 'parameters' in c['metadata'].get('tags', []) for n in words(''.join(c['source']))}
         assert (given := set(re.findall(r' -[pry] (\w+)', c))) <= known, (c, given - known)
+
+# Numbers in prose: what a page says, and what its cells know
+NUMBER = r'(?:\d{1,3}(?:,\d{3})+(?!\d)|\d*\.?\d+)(?:e[-+]?\d+)?'
+UNIT = r'\s?(?:%|×|percent\b|times\b|fold\b|[kKMG]i?B\b|[mµ]?s\b|seconds?\b|minutes?\b|hours?\b)'          # what makes even a small integer a measured number
+ABOUT = r'\b(?:about|some|near|nearly|almost|around|roughly|an?) $|[≈~] ?$'                               # what allows whole tens, hundreds, … to be rounded
+WORDS = {w: n for n, w in enumerate('one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen'.split(), 1)}
+WORDS |= {w: n for w, n in zip('twenty thirty forty fifty sixty seventy eighty ninety hundred thousand'.split(), (20, 30, 40, 50, 60, 70, 80, 90, 100, 1000))}
+EXEMPT = dict(code=r'^(?:```|~~~)[\s\S]*?^(?:```|~~~)|(?:\A|(?<=\n\n))(?: {4}|\t).*(?:\n(?: {4}|\t).*)*|(?<!`)(`+)(?!`)[\s\S]+?(?<!`)\1(?!`)', links=r'\]\([^)]*\)|<[a-zA-Z/!][^>]*>|https?://\S+', ordinals=r'^#+ +\d+[.:]? |^ *\d+\. ',
+              citations=r"\barXiv:?\s*[\d.]+|(?:\b[A-Z][\w'’]*|\bal\.),? \(?(?:19|20)\d\d\b|\b(?:[Ee]qs?\.|[Ff]igures?|[Ss]ections?|pp?\.|§) ?\d[\d.–-]*", versions=r'\b(?:Python|CUDA|PyTorch) \d[\d.]*')
+
+def formula(m):
+    "Of a formula, the numbers that something is said to be: alone, beside a relation, in an interval or a list."
+    tex = re.sub(r'\{,\}', ',', re.sub(r'\\[,;:! ]', ' ', m[1] or m[2])); tex = re.sub(r'(?:([\d.]+)\s*\\(?:times|cdot)\s*)?\b10\^\{?(-?\d+)\}?', lambda p: f'{p[1] or 1}e{p[2]}', tex)
+    relation = r'\\(?:approx|sim|le|leq|ge|geq|pm|to|in)\b'
+    return ' '.join(re.findall(rf'(?:^|[=<>\[(,]|{relation})\s*[-+]?({NUMBER})\s*(?=$|[=<>,;\])]|\\%|{relation})', tex)).join('  ')
+
+def said(markdown):
+    "(number, its unit, is it rounded?, sentence) for each number that the prose of a Markdown cell states."
+    for pattern in EXEMPT.values(): markdown = re.sub(pattern, ' ', markdown, flags=re.M)
+    text = re.sub(rf"\b({'|'.join(WORDS)})\b(?!-)", lambda m: str(WORDS[m[1]]), re.sub(r'\$\$([\s\S]+?)\$\$|\$([^$]+)\$', formula, markdown))
+    for sentence in re.split(r'\n\s*\n|(?<=[.?!:]) +(?=[A-Z])|\n(?=[-*|] )', text):
+        for m in re.finditer(rf'(?<![\w.,^/])({NUMBER})(?:({UNIT})|(?![\w^]|[.,]\d))', sentence):
+            number, unit = m[1].replace(',', ''), (m[2] or '').strip()
+            if unit or re.search('[.e]', number) or int(number)>10: yield number, unit, bool(re.search(ABOUT, sentence[:m.start()])), ' '.join(sentence.split())
+
+def parsed(cell): return ast.parse(re.sub(r'^(\s*)[%!].*$', r'\1pass', ''.join(cell['source']), flags=re.M))
+
+def constants_of(node):
+    "Numbers in code, without indices and those that place and size a drawing."
+    if isinstance(node, ast.Call) and re.match(r'(plt|fig|ax|axes)\b.*\.', ast.unparse(node.func)): return
+    if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)): yield float(node.value)
+    for name, child in ast.iter_fields(node):
+        if name!='slice': yield from (v for o in (child if isinstance(child, list) else [child]) if isinstance(o, ast.AST) for v in constants_of(o))
+
+def known(cells):
+    "Numbers in the text outputs (other than Markdown) and in the code of cells, and in the configs; what is printed as a percentage is a fraction."
+    for c in cells:
+        if c['cell_type']!='code': continue
+        for o in c['outputs']:
+            data = o.get('data', {}); text = re.sub(r'<style[\s\S]*?</style>|<[a-zA-Z/][^>]*>', ' ', '\n'.join(''.join(t) for t in (o.get('text', ''), data.get('text/plain', ''), data.get('text/html', ''))))
+            for m in re.finditer(rf'(?<![\w.])({NUMBER})(?=( ?(?:± *{NUMBER})? ?%)?)', text): yield float(m[1].replace(',', ''))/(100 if m[2] else 1)
+        yield from constants_of(parsed(c))
+    for o in (ExperimentConfig().to_dict(), *({'': v} for v in PRESETS.values())): yield from (float(v) for part in o.values() if isinstance(part, dict) for v in part.values() if isinstance(v, (int, float)))
+
+def agrees(number, unit, rounded, value):
+    "Is this the value, to the precision in which it is written? A count has to be exact unless it is said to be about that."
+    mantissa, _, exponent = number.partition('e'); decimals = mantissa.partition('.')[2]; percent = unit in ('%', 'percent')
+    zeros = len(mantissa) - len(mantissa.rstrip('0')) if rounded and not decimals else 0
+    slack = 10.**(int(exponent or 0) - len(decimals) + zeros)/2 if unit or rounded or decimals or exponent else 0
+    return abs(float(number) - abs(value)*(100 if percent else 1))<=slack + 1e-9*float(number)
+
+def prose_of(cell):
+    "What a cell says in words: Markdown, or what code writes as Markdown around the numbers that it puts in."
+    if cell['cell_type']=='markdown': return ''.join(cell['source'])
+    calls = [n for n in ast.walk(parsed(cell)) if isinstance(n, ast.Call) and ast.unparse(n.func)=='Markdown'] if cell['cell_type']=='code' else []
+    return '\n\n'.join(''.join(v.value if isinstance(v, ast.Constant) else '…' for v in c.args[0].values) for c in calls if isinstance(c.args[0], ast.JoinedStr))
+
+def from_nowhere(cells):
+    "A line `number: sentence` for each number in prose that no cell of the page knows, nor, beside a command, one of the experiment that it runs."
+    have, missing = set(known(cells)), []
+    for text in map(prose_of, cells):
+        experiments = [json.loads((ROOT/o).read_text())['cells'] for o in set(re.findall(r'papermill (?:-\S+ )*(experiments/\w+\.ipynb)', text))]
+        here = have.union(*map(known, experiments))
+        missing += [f'{n} {unit}: {sentence}' for n, unit, rounded, sentence in said(text) if not any(agrees(n, unit, rounded, v) for v in here)]
+    return missing
+
+PAGES = [p for o in ('[0-9]*', 'troubleshooting', 'findings/*', 'tutorials/*') for p in sorted((ROOT/'nbs').glob(f'{o}.ipynb'))]
+
+@pytest.mark.parametrize('path', PAGES, ids=lambda p: p.stem)
+def test_numbers_come_from_cells(path):
+    """Each number in prose is printed by a cell of the page, stands in its code (a parameter, an assertion) or in a config, at the precision in which it is written; beside a command, in the code of the experiment that it runs.
+
+    Left out: code and commands, formulas but for what a symbol is said to be, links, years and other parts of citations, ordinals, versions, and integers up to ten without a unit or percent sign.
+    Not seen: numbers in words such as *half* or *a third*, and those within the code that writes a sentence.
+    """
+    missing = from_nowhere(json.loads(path.read_text())['cells'])
+    assert not missing, '\n'.join(missing)
+
+@pytest.mark.parametrize('prose, caught', [
+    ('a share of 12 %, or 12.03 %, or 0.12', ''), ('a share of 13 %', '13'), ('a loss of 8.85', ''), ('a loss of 8.9', '8.9'), ('524,288 pairs, about 500,000', ''), ('524,289 pairs', '524289'), ('some 600,000 pairs', '600000'),
+    ('at $d=1024$ and $x \\approx 4.1$', '4.1'), ('$\\sum_{i=1}^{77} x_i^{3.5}$', ''), ('`x=77`, [here](a77.html), Teh 2011', ''), ('six times, twelve seeds', '6 12'), ('8.845 or $10^{-3}$', ''), ('two of ten in 3 ms', '3')], ids=str)
+def test_made_up_numbers_are_caught(prose, caught):
+    "On a page that knows 12.03%, 8.845, 524,288 and 0.001 (and the configs)."
+    cells = [dict(cell_type='code', source='assert p<1e-3; ax.plot(77)', outputs=[dict(text='12.03% of 524,288 at 8.845')]), dict(cell_type='markdown', source=prose)]
+    assert [line.split()[0].rstrip(':') for line in from_nowhere(cells)]==caught.split()

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['ANSATZ', 'ORDER', 'gauss_hermite', 'even_nodes', 'uniform_nodes', 'Problem', 'make_problem', 'PairLaw',
-           'three_gaussians', 'three_points', 'law_of_pairs', 'lookup', 'grid_of', 'noisy', 'hit', 'independent',
-           'draw_samples', 'measure', 'arranged', 'overlap', 'marchenko_pastur', 'frame', 'minimise_rows', 'ansatz',
-           'hidden_bias', 'landscape', 'find_phases', 'count_modes', 'validity', 'predict_blobs', 'plot_landscape',
-           'plot_law', 'cavity_terms', 'potential', 'cavity_potential', 'cavity_minimum', 'mean_field_potential',
-           'free_energy', 'relax_density']
+           'three_gaussians', 'three_points', 'unit_signs', 'law_of_pairs', 'lookup', 'grid_of', 'noisy', 'hit',
+           'independent', 'draw_samples', 'measure', 'arranged', 'overlap', 'marchenko_pastur', 'frame',
+           'minimise_rows', 'ansatz', 'hidden_bias', 'landscape', 'find_phases', 'count_modes', 'validity',
+           'predict_blobs', 'plot_landscape', 'plot_law', 'cavity_terms', 'potential', 'cavity_potential',
+           'cavity_minimum', 'mean_field_potential', 'free_energy', 'relax_density']
 
 # %% ../nbs/10_theory.ipynb #26564a59
 import math
@@ -123,12 +123,19 @@ def three_points(
     return three_gaussians(rho, e, w, nodes=1)
 
 # %% ../nbs/10_theory.ipynb #94e46a09
+def unit_signs(
+    model, # `TwoLayerNet`
+) -> torch.Tensor: # `(h,)`, ±1
+    "Sign of each hidden unit: that of the sum of its cubed encoder weights, so that strong ones decide."
+    return torch.where(model.fc1.weight.detach().double().pow(3).sum(1) < 0, -1., 1.).double()
+
 def law_of_pairs(
     model, # `TwoLayerNet`
     bins=300, # Encoder values
+    along=False, # Multiply every unit's pairs with its sign? For rows of one sign
 ) -> PairLaw:
     "The law of a network's own pairs."
-    e, w = model.fc1.weight.detach().double().flatten(), model.fc2.weight.detach().double().T.flatten()
+    s = unit_signs(model)[:, None] if along else 1.; e, w = (s*model.fc1.weight.detach().double()).flatten(), (s*model.fc2.weight.detach().double().T).flatten()
     edges = torch.linspace(e.min(), e.max(), bins + 1).double()
     i = (torch.bucketize(e, edges) - 1).clamp(0, bins - 1); n = torch.bincount(i, minlength=bins).double(); k = n > 0
     mean = lambda x: torch.bincount(i, x, bins)[k]/n[k]

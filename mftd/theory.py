@@ -391,11 +391,11 @@ def find_phases(
     rho, # Shares `(n,)`, increasing
     F, # Objective `(n,)`
 ) -> list: # `(index, kind)`: kind `'fewest'` (the first ρ), `'minimum'`, `'shelf'` or `'edge'` (the last), from small to large ρ
-    "Local minima of `F` over ρ; a shelf where no minimum with ρ < 0.15 comes first."
-    rho = np.asarray(rho); slope = np.diff(np.asarray(F))/np.diff(np.log(rho)); n = len(rho)
+    "Local minima of `F` over ρ; a shelf, where `F` falls by less than 5 % an e-fold, if no minimum with ρ < 0.15 comes first."
+    rho, F = np.asarray(rho), np.asarray(F); slope = np.diff(F)/np.diff(np.log(rho)); n = len(rho)
     found = [(0, 'fewest')]*bool(slope[0] > 0) + [(i, 'minimum') for i in range(1, n - 1) if slope[i - 1] < 0 < slope[i]]
     if not any(rho[i] < .15 for i, _ in found):
-        shelf = [i for i in range(1, n - 2) if slope[i - 1] < slope[i] > slope[i + 1] and slope[i] < 0 and rho[i] < .15]
+        shelf = [i for i in range(1, n - 2) if slope[i - 1] < slope[i] > slope[i + 1] and -.05*F[i] < slope[i] < 0 and rho[i] < .15]
         found = [(i, 'shelf') for i in shelf[:1]] + found
     return found + ([(n - 1, 'edge')] if slope[-1] < 0 else [])
 

@@ -18,10 +18,10 @@ SMALL = dict(
     phase_diagram='{seeds: 1, points: 3}',
     quick_search='{trials: 2, finalists: 1, seeds: 1, data: search.json}',
     stage2='{preset: quick_3blob, stage1_seeds: [0], samples: 1, epochs: 1, repeats: 1}',
-    sweep='{base: quick_3blob, budget_hours: 0.01, search_trials: 2}',
+    sweep='{base: my_config.json, search_trials: 2, space: {learning_rate: [0.01, 0.2], epochs: [1, 2]}}',
     sweep_grid='{axes: {learning_rate: [0.05], scale: [0.1], decoder_regularization: [0.02], lambda_on: [8.0]}, data: grid.json}',
     theory='{}',
-    theory_data='{seeds: [0], n_random: 1, parts: [sparse, random]}',
+    theory_data='{n_random: 1, parts: [random]}',
     variations='{seeds: 1}',
 )
 
@@ -40,7 +40,7 @@ def copy(tmp_path_factory):
     there = tmp_path_factory.mktemp('a copy')/'mftd'
     for name in subprocess.run(['git', 'ls-files'], cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines():
         (there/name).parent.mkdir(parents=True, exist_ok=True); shutil.copy(ROOT/name, there/name)
-    (there/'my_config.json').write_text(json.dumps(dict(training=dict(epochs=2))))
+    (there/'my_config.json').write_text(json.dumps(dict(data=dict(d=64, train_dataset_size=2000, test_dataset_size=500), model=dict(hidden_size=32), training=dict(batch_size=500, epochs=2))))
     return there
 
 def test_every_experiment_is_named():

@@ -637,7 +637,7 @@ def _search_here(study, space, wanted, n_trials, evaluate, bar): # One after ano
 
 # %% ../nbs/12_sweep.ipynb #9c657816
 def _search(study, space, wanted, n_trials, base, runner, prune, bar): # Runs of their own, several at a time
-    folder, asked, reported = runner.directory, {}, {}
+    folder, asked, reported = runner.directory, {}, {}; _plan(folder, [])                       # what is known already may be all that is wanted
     def submit(number, params): _plan(folder, [t := make_trial(f't{number:04d}', base, **params)]); runner.submit(t)
     try:
         for t in _orphans(study): asked[t.number] = None; submit(t.number, t.params)

@@ -47,7 +47,7 @@ def test_every_experiment_is_named():
     "Each notebook of experiments/ stands in a line, and has a small size here."
     assert {p.stem for p in (ROOT/'experiments').glob('*.ipynb') if not p.stem.endswith('_out')} == set(map(notebook, lines())) == set(SMALL)
 
-@pytest.mark.parametrize('line', lines())
+@pytest.mark.parametrize('line', lines(), ids=str)
 def test_line_runs(line, copy):
     "It runs to its end on the CPU, and its output notebook holds no error."
     if 'my_experiment' in line: pytest.skip('names a run of the reader')

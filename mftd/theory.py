@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ANSATZ', 'ORDER', 'gauss_hermite', 'even_nodes', 'uniform_nodes', 'Problem', 'make_problem', 'PairLaw',
            'three_gaussians', 'three_points', 'unit_signs', 'law_of_pairs', 'lookup', 'grid_of', 'noisy', 'hit',
-           'independent', 'draw_samples', 'measure', 'arranged', 'overlap', 'marchenko_pastur', 'frame',
+           'independent', 'draw_samples', 'measure', 'arranged', 'overlap', 'marchenko_pastur', 'frame', 'flattened',
            'minimise_rows', 'ansatz', 'hidden_bias', 'landscape', 'find_phases', 'count_modes', 'validity',
            'predict_blobs', 'plot_landscape', 'plot_law', 'cavity_terms', 'potential', 'cavity_potential',
            'cavity_minimum', 'mean_field_potential', 'free_energy', 'relax_density']
@@ -98,6 +98,11 @@ class PairLaw:
 
 def _tensors(*args): return torch.broadcast_tensors(*(torch.as_tensor(o, dtype=torch.float64) for o in args))
 
+def _gaussians(blobs, nodes): # Blobs: share, centre (e, w), standard deviation of e, slope of w against e, standard deviation of w given e
+    z, g = gauss_hermite(nodes); columns = [[o[..., None] for o in _tensors(*b)] for b in blobs]
+    p, e, w, r = (torch.cat(o, -1) for o in zip(*((share*g, e + sd*z, w + slope*sd*z, rest**2 + 0*z) for share, e, w, sd, slope, rest in columns)))
+    return PairLaw(p, e, w, w**2 + r)
+
 def three_gaussians(
     rho, # Share ρ of the pairs in each outer blob `(...)`
     e, # Outer centre, encoder
@@ -107,12 +112,8 @@ def three_gaussians(
     nodes=5, # For each blob
 ) -> PairLaw: # `(..., 3 nodes)`: origin, positive, negative
     "`(1 − 2ρ) N(0) + ρ N(e, w) + ρ N(−e, −w)`."
-    z, g = gauss_hermite(nodes)
-    rho, e, w, bt, bk, br, ot, ok, orr = (o[..., None] for o in _tensors(rho, e, w, *blob, *origin))
-    E = torch.cat([ot*z, e + bt*z, -e - bt*z], -1)
-    W = torch.cat([ok*ot*z, w + bk*bt*z, -w - bk*bt*z], -1)
-    R = torch.cat([orr**2 + 0*z, br**2 + 0*z, br**2 + 0*z], -1)
-    return PairLaw(torch.cat([(1 - 2*rho)*g, rho*g, rho*g], -1), E, W, W**2 + R)
+    rho, e, w, *shapes = _tensors(rho, e, w, *blob, *origin); blob, origin = shapes[:3], shapes[3:]
+    return _gaussians([(1 - 2*rho, 0*e, 0*w, *origin), (rho, e, w, *blob), (rho, -e, -w, *blob)], nodes)
 
 def three_points(
     rho, # Share ρ of each outer point `(...)`
@@ -312,12 +313,22 @@ def frame(
     x, g = marchenko_pastur((problem.h/problem.d*(1 - 1/(2*rho*problem.h))).clamp(1e-9, 1.))
     s, mean = x.sqrt(), lambda f: (g*f).sum(-1)
     k = mean(s); f, r = ((1 - o)[..., None]*s + (o/k)[..., None] for o in (alpha, beta))
-    share = 2*rho; moved = share/(1 - share) if polarised else 0*share
-    tau = alpha*e*((moved if polarised else share)*(1 - k*k).clamp(min=1e-12)).sqrt()/k; shape = (tau, beta*w/(alpha*e), 0.); mu = mean(f**2*r**2)/(mean(f**2)*mean(r**2))
+    spread = 2*rho/(1 - 2*rho) if polarised else 2*rho                                   # mean square of what is flattened, over e²
+    shape = (alpha*e*(spread*(1 - k*k).clamp(min=1e-12)).sqrt()/k, beta*w/(alpha*e), 0.); mu = mean(f**2*r**2)/(mean(f**2)*mean(r**2))
     if not polarised: return three_gaussians(rho, e, w, shape, shape, problem.width_nodes), mu
-    z, g = gauss_hermite(problem.width_nodes); z = tau[..., None]*z; both = lambda a, b: torch.cat([a[..., None] + 0*z, b[..., None] + 0*z], -1)
-    p, e, w = both(1 - share, share)*g.repeat(2), both(-moved*e, e) + torch.cat([z, z], -1), both(-moved*w, w) + shape[1][..., None]*torch.cat([z, z], -1)
-    return PairLaw(p, e, w, w*w), mu
+    return _gaussians([(1 - 2*rho, -spread*e, -spread*w, *shape), (2*rho, e, w, *shape)], problem.width_nodes), mu
+
+def flattened(
+    S, # Signs of the strong pairs, 0 elsewhere `(h, d)`; for rows of one sign, less their mean
+    e, # Strong encoder weight
+    w, # Strong decoder weight
+    alpha, # How far the encoder's rows are made orthogonal, from 0 to 1
+    beta, # How far the decoder's columns are
+): # Encoder `(h, d)` and decoder `(d, h)`
+    "The network that `frame` describes: singular values flattened."
+    U, s, V = torch.linalg.svd(S, full_matrices=False); K = (S**2).sum(1).mean().sqrt(); s = s/K
+    f, r = (torch.where(s > 1e-6, (1 - o)*s + o/s.mean(), 0.) for o in (alpha, beta))
+    return e*K*(U*f) @ V, (w*K*(U*r) @ V).T
 
 # %% ../nbs/10_theory.ipynb #5bd6cd90
 def minimise_rows(
@@ -429,7 +440,18 @@ def validity(
     if p.h < 48: notes.append(f"h = {p.h} is small: corrections are of relative order 1/h")
     return notes
 
-def _phase(problem, name, rho, kind, x, gain): # What is said about one phase
+def _settle(problem, name, rho, x, i, kind): # Share and free numbers of phase `i` of a landscape, between its points
+    r, y = rho[i], x[i]
+    if kind=='minimum':
+        f = lambda z: sum(ansatz(problem, name, z[..., -1].sigmoid()/2, z[..., :-1])[0])
+        z = minimise_rows(f, torch.cat([y, torch.logit(2*r)[None]])[None], 30)[0][0]
+        if abs((z[-1].sigmoid()/2/r).log()) < (rho[1]/rho[0]).log(): r, y = z[-1].sigmoid()/2, z[:-1]                 # else it left this well
+    if kind=='shelf': # where F falls least steeply
+        fine, F, near = landscape(problem, name, torch.linspace(rho[i - 2].log(), rho[i + 2].log(), 9).double().exp(), x[[i - 2, i - 2, i - 1, i - 1, i, i + 1, i + 1, i + 2, i + 2]])
+        k = int(F.diff().argmax()); r, y = (fine[k]*fine[k + 1]).sqrt(), (near[k] + near[k + 1])/2
+    return r, y
+
+def _phase(problem, name, rho, x, kind, gain): # What is said about one phase
     (on, off, penalty), law, mu = ansatz(problem, name, torch.as_tensor(rho), x); rho, e, one = float(rho), x[0].exp().item(), name=='polarised frame'
     origin, g = law.e[:problem.width_nodes], gauss_hermite(problem.width_nodes)[1]; weak = 2*rho/(1 - 2*rho)*e*one
     o = dict(kind=kind, rho=rho, degree=2*rho*problem.h, e=e, w=x[1].exp().item(), alpha=x[2].sigmoid().item(), beta=x[3].sigmoid().item(), overlap=float(mu), polarised=one, weak=weak, bias=hidden_bias(problem, torch.as_tensor(rho), x).item() if one else 0.,
@@ -440,23 +462,12 @@ def predict_blobs(
     config, # `ExperimentConfig`
 ) -> dict: # `phases`, `reached` (the one small weights reach), `blobs`, `shares`, `centers`, `zero` (loss of the zero network), `rho` and `F` (the landscape), `notes`
     "The phases of a config, before anything is trained. Raises `ValueError` for `h > d`."
-    problem = make_problem(config); name = 'frame'; rho, F, x = landscape(problem, name); phases, low = find_phases(rho, F), rho < .35
-    _, Fp, xp = landscape(problem, 'polarised frame', rho[low]); sparse = [o for o in find_phases(rho[low], Fp) if rho[o[0]] < .15]
-    gain = torch.cat([F[low] - Fp, torch.full((int((~low).sum()),), -torch.inf)])
+    problem = make_problem(config); rho, F, x = landscape(problem); found = [('frame', x, *o) for o in find_phases(rho, F)]; low = rho < .35
+    _, Fp, xp = landscape(problem, 'polarised frame', rho[low]); gain, sparse = F[low] - Fp, [o for o in find_phases(rho[low], Fp) if rho[o[0]] < .15]
     if sparse and gain[sparse[0][0]] > ORDER*F[sparse[0][0]]:
-        name, x, F = 'polarised frame', torch.cat([xp, torch.nn.functional.pad(x[~low], (0, 1), value=-3.)]), torch.cat([Fp, F[~low]])
-        phases = sparse + [(len(rho) - 1, 'edge')]*bool(F[-2] > F[-1])
-    v, g = problem.signal(); zero = problem.scale*problem.s*problem.lam*(g*v*v).sum().item(); found, phases = phases, []
-    for i, kind in found:
-        r, y, name = rho[i], x[i], name if low[i] else 'frame'; y = y[:ANSATZ[name]]
-        if kind=='shelf':
-            fine, near = torch.exp(torch.linspace(rho[i - 2].log(), rho[i + 2].log(), 9).double()), x[[i - 2, i - 2, i - 1, i - 1, i, i + 1, i + 1, i + 2, i + 2], :ANSATZ[name]]
-            near = landscape(problem, name, fine, near); k = int((near[1].diff()).argmax()); r, y = (fine[k]*fine[k + 1]).sqrt(), (near[2][k] + near[2][k + 1])/2
-        if kind=='minimum':
-            f = lambda z: sum(ansatz(problem, name, z[..., -1].sigmoid()/2, z[..., :-1])[0])
-            z = minimise_rows(f, torch.cat([y, torch.logit(2*r)[None]])[None], 30)[0][0]
-            if abs((z[-1].sigmoid()/2/r).log()) < (rho[1]/rho[0]).log(): r, y = z[-1].sigmoid()/2, z[:-1]           # else it left this well
-        phases.append(_phase(problem, name, r, kind, y, gain[i].item()))
+        found, F = [('polarised frame', xp, *o) for o in sparse] + [o for o in found if o[3]=='edge'], torch.cat([Fp, F[~low]])
+    phases = [_phase(problem, name, *_settle(problem, name, rho, y, i, kind), kind, gain[i].item() if low[i] else -math.inf) for name, y, i, kind in found]
+    v, g = problem.signal(); zero = problem.scale*problem.s*problem.lam*(g*v*v).sum().item()
     phases = [o for o in phases if o['objective'] < .98*zero]
     if not phases: return dict(phases=[], reached=None, blobs=1, shares=[1.], centers=[(0., 0.)], zero=zero, rho=rho, F=F, notes=['no network is better than none'])
     r = phases[0]; a = r['weak']/r['e']; pair = lambda x: [x, tuple(-o for o in x)]; outer, inner = pair((r['e'], r['w'])), pair((a*r['e'], a*r['w'])); rest = 1 - 2*r['rho']

@@ -22,7 +22,7 @@ SMALL = dict(
     sweep_grid='{axes: {learning_rate: [0.05], scale: [0.1], decoder_regularization: [0.02], lambda_on: [8.0]}, data: grid.json}',
     theory='{}',
     theory_data='{n_random: 1, parts: [random]}',
-    variations='{seeds: 1}',
+    variations='{seeds: 1, overrides: {d: 32, hidden_size: 16, test_dataset_size: 200}}',
 )
 
 def lines():

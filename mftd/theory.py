@@ -272,12 +272,13 @@ def arranged(
     at = (law.e[..., None, :]*v[:, None])[..., None, :, None, :]
     f1, f2, df = lookup(torch.cat([table, slope], -2)[..., None, :, :], at, Ro[..., None, None]).unbind(-2) # laws, others, value, pairs
     over = lambda f: (law.p[..., None, None, :]*f).sum(-1)
-    m = p.h*over(law.w[..., None, None, :]*f1)
+    still = mean(over(f1))                                                              # what a unit gives at all times; the biases of the outputs take it away
+    m = p.h*over(law.w[..., None, None, :]*(f1 - still[..., None, None, None]*p.bias))
     var = p.h*over(law.ww[..., None, None, :]*(f2 - f1**2 + near[..., None]*df**2))
     on = p.s*p.lam*mean((m - v)**2 + var)
     power = p.h*law.mean(law.ww)
     off = p.d*power*mean(over(f2) + all_*over(df)**2) - p.s*mean(m**2 + var)
-    if p.bias: off = off - (p.d - p.s)*power*mean(over(f1))**2
+    if p.bias: off = off - (p.d - p.s)*power*still**2
     return _finish(p, on, off, mean(v - m), law)
 
 def overlap(
@@ -456,11 +457,18 @@ def _phase(problem, name, rho, x, kind, gain): # What is said about one phase
     origin, g = law.e[:problem.width_nodes], gauss_hermite(problem.width_nodes)[1]; weak = 2*rho/(1 - 2*rho)*e*one
     o = dict(kind=kind, rho=rho, degree=2*rho*problem.h, e=e, w=x[1].exp().item(), alpha=x[2].sigmoid().item(), beta=x[3].sigmoid().item(), overlap=float(mu), polarised=one, weak=weak, bias=hidden_bias(problem, torch.as_tensor(rho), x).item() if one else 0.,
              gain=gain, tau=((origin + weak)**2*g).sum().item()**.5, on=on.item(), off=off.item(), penalty=penalty.item(), loss=(on + off).item(), objective=(on + off + penalty).item())
-    return {**o, 'blobs': 2 if kind=='edge' else count_modes(rho, e, weak, o['tau']), 'law': law}
+    return {**o, 'blobs': 2 if rho>.45 else count_modes(rho, e, weak, o['tau']), 'law': law}
+
+def _reached(problem, trained): # At rest with the share at which training stops
+    rho = torch.tensor([trained['share']/2], dtype=torch.float64).clamp(.5005/problem.h, .4999); one = trained['one_sign'] and rho.item()<.35
+    found = {name: landscape(problem, name, rho) for name in (('frame', 'polarised frame') if rho.item()<.35 else ('frame',))}; name = 'polarised frame' if one else 'frame'
+    gain = (found['frame'][1] - found['polarised frame'][1]).item() if len(found)==2 else -math.inf
+    return _phase(problem, name, rho[0], found[name][2][0], 'trained', gain)
 
 def predict_blobs(
     config, # `ExperimentConfig`
-) -> dict: # `phases`, `reached` (the one small weights reach), `blobs`, `shares`, `centers`, `zero` (loss of the zero network), `rho` and `F` (the landscape), `notes`
+    trained=None, # From `train_mean_field`: where training stops; default: in the first phase
+) -> dict: # `phases`, `reached` (what small weights reach), `blobs`, `shares`, `centers`, `zero` (loss of the zero network), `rho` and `F` (the landscape), `notes`
     "The phases of a config, before anything is trained. Raises `ValueError` for `h > d`."
     problem = make_problem(config); rho, F, x = landscape(problem); found = [('frame', x, *o) for o in find_phases(rho, F)]; low = rho < .35
     _, Fp, xp = landscape(problem, 'polarised frame', rho[low]); gain, sparse = F[low] - Fp, [o for o in find_phases(rho[low], Fp) if rho[o[0]] < .15]
@@ -469,8 +477,8 @@ def predict_blobs(
     phases = [_phase(problem, name, *_settle(problem, name, rho, y, i, kind), kind, gain[i].item() if low[i] else -math.inf) for name, y, i, kind in found]
     v, g = problem.signal(); zero = problem.scale*problem.s*problem.lam*(g*v*v).sum().item()
     phases = [o for o in phases if o['objective'] < .98*zero]
-    if not phases: return dict(phases=[], reached=None, blobs=1, shares=[1.], centers=[(0., 0.)], zero=zero, rho=rho, F=F, notes=['no network is better than none'])
-    r = phases[0]; a = r['weak']/r['e']; pair = lambda x: [x, tuple(-o for o in x)]; outer, inner = pair((r['e'], r['w'])), pair((a*r['e'], a*r['w'])); rest = 1 - 2*r['rho']
+    if not phases or trained and trained['objective']>.98*zero: return dict(phases=phases, reached=None, blobs=1, shares=[1.], centers=[(0., 0.)], zero=zero, rho=rho, F=F, notes=['no network is better than none'])
+    r = _reached(problem, trained) if trained else phases[0]; a = r['weak']/r['e']; pair = lambda x: [x, tuple(-o for o in x)]; outer, inner = pair((r['e'], r['w'])), pair((a*r['e'], a*r['w'])); rest = 1 - 2*r['rho']
     centers, shares = {2: (outer, [.5, .5]), 4: (inner + outer, [rest/2, rest/2, r['rho'], r['rho']])}.get(r['blobs'], ([(0., 0.), *outer], [rest, r['rho'], r['rho']]))
     return dict(phases=phases, reached=r, blobs=r['blobs'], shares=shares, centers=centers, zero=zero, rho=rho, F=F, notes=validity(problem, r))
 

@@ -6,8 +6,8 @@
 __all__ = ['gradient_noise', 'strong_share', 'train_mean_field']
 
 # %% ../nbs/17_dynamics.ipynb #76b078df
-import math
 import torch
+from contextlib import contextmanager
 from .config import ExperimentConfig
 from .theory import PairLaw, Problem, arranged, even_nodes, grid_of, hit, lookup, make_problem
 from .training import schedule_factor
@@ -45,6 +45,13 @@ def strong_share(
     for _ in range(60): high, low = a[a >= cut].mean(), a[a < cut].mean() if (a < cut).any() else a.max(); cut = (high + low)/2
     return (1., a.mean().item()) if low > high/2 else ((a >= cut).double().mean().item(), high.item())
 
+@contextmanager
+def _one_thread(): # Small tensors: more threads only wait for each other, on a busy machine for long
+    n = torch.get_num_threads(); torch.set_num_threads(1)
+    try: yield
+    finally: torch.set_num_threads(n)
+
+@_one_thread()
 def train_mean_field(
     config, # `ExperimentConfig`: Adam, `h ≤ d`
     one_sign=None, # Units whose strong weights may take one sign (True), or balanced ones (False); default: both, and the lower objective

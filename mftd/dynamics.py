@@ -15,7 +15,7 @@ from .training import schedule_factor
 # %% ../nbs/17_dynamics.ipynb #0a575098
 def gradient_noise(
     problem, # `Problem`
-    law, # `PairLaw` on an even grid `(n,)`
+    law, # `PairLaw` `(n,)`
     on, # Loss on the active outputs, a sample
     off, # Loss on the others
     bias=0., # Of the hidden units

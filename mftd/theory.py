@@ -460,10 +460,10 @@ def _phase(problem, name, rho, x, kind, gain): # What is said about one phase
     return {**o, 'blobs': 2 if rho>.45 else count_modes(rho, e, weak, o['tau']), 'law': law}
 
 def _reached(problem, trained): # At rest with the share at which training stops
-    rho = torch.tensor([trained['share']/2], dtype=torch.float64).clamp(.5005/problem.h, .4999); one = trained['one_sign'] and rho.item()<.35
-    found = {name: landscape(problem, name, rho) for name in (('frame', 'polarised frame') if rho.item()<.35 else ('frame',))}; name = 'polarised frame' if one else 'frame'
-    gain = (found['frame'][1] - found['polarised frame'][1]).item() if len(found)==2 else -math.inf
-    return _phase(problem, name, rho[0], found[name][2][0], 'trained', gain)
+    rho = torch.tensor([trained['share']/2], dtype=torch.float64).clamp(.5005/problem.h, .4999); both = rho.item()<.35; gain = -math.inf
+    _, F, x = landscape(problem, 'frame', rho)
+    if both: _, Fp, xp = landscape(problem, 'polarised frame', rho); gain = (F - Fp).item()
+    return _phase(problem, 'polarised frame', rho[0], xp[0], 'trained', gain) if both and trained['one_sign'] else _phase(problem, 'frame', rho[0], x[0], 'trained', gain)
 
 def predict_blobs(
     config, # `ExperimentConfig`

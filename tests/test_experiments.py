@@ -21,7 +21,7 @@ SMALL = dict(
     sweep='{base: my_config.json, search_trials: 2, space: {learning_rate: [0.01, 0.2], epochs: [1, 2]}}',
     sweep_grid='{axes: {learning_rate: [0.05], scale: [0.1], decoder_regularization: [0.02], lambda_on: [8.0]}, data: grid.json}',
     theory='{}',
-    theory_data='{n_random: 1, parts: [random]}',
+    theory_data='{n_random: 1, seeds: [0], rates: [0.06], parts: [random, dynamics]}',
     variations='{seeds: 1, overrides: {d: 32, hidden_size: 16, test_dataset_size: 200}}',
 )
 

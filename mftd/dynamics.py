@@ -8,6 +8,7 @@ __all__ = ['gradient_noise', 'strong_share', 'train_mean_field']
 # %% ../nbs/17_dynamics.ipynb #76b078df
 import torch
 from contextlib import contextmanager
+from tqdm import tqdm
 from .config import ExperimentConfig
 from .theory import PairLaw, Problem, arranged, even_nodes, grid_of, hit, lookup, make_problem
 from .training import schedule_factor
@@ -59,9 +60,10 @@ def train_mean_field(
     grid=81, # Points of encoder weights and of the tabulated activation, odd
     seed=0, # Of initial weights and noise
     keep=(), # Steps after which the cloud is kept
+    progress=True, # Show a bar?
 ) -> dict: # `pairs` `(pairs, 2)`, `bias`, `on`, `off`, `objective`, `share` and `e` of the strong pairs, `one_sign` (have they?), `kept` (step → pairs)
     "Training in mean field: a cloud of pairs under the config's optimizer, with the noise of its batches. Raises `ValueError` for `h > d`, no epochs, and optimizers other than Adam."
-    if one_sign is None: return min((train_mean_field(config, o, pairs, grid, seed, keep) for o in (False, True)), key=lambda r: r['objective'])
+    if one_sign is None: return min((train_mean_field(config, o, pairs, grid, seed, keep, progress) for o in (False, True)), key=lambda r: r['objective'])
     t = config.training; p = make_problem(config, grid=grid, noise_nodes=24); steps = t.epochs*-(-config.data.train_dataset_size//t.batch_size)
     if p.h>p.d: raise ValueError(f'hidden_size = {p.h}: orthogonal rows need at most d = {p.d}')
     if t.optimizer_type!='adam': raise ValueError(f"optimizer_type = {t.optimizer_type!r}: should be 'adam'")
@@ -70,7 +72,7 @@ def train_mean_field(
     excess = max(1/p.d - 1/pairs, 0)**.5*one_sign; draw = lambda: normal(2, pairs) + excess*normal(2, 1)             # sums over d weights fluctuate more than those over all pairs
     x = (draw()*torch.tensor([[config.model.encoder_initialization_scale], [config.model.decoder_initialization_scale]])*(2/(p.h + p.d))**.5).requires_grad_()
     b = torch.zeros((), dtype=torch.float64, requires_grad=True); adam, kept = torch.optim.Adam([x, b], t.learning_rate), {}
-    for step in range(steps):
+    for step in tqdm(range(steps), 'one sign' if one_sign else 'balanced', unit='step', disable=not progress):
         with torch.no_grad():
             top = x[0].abs().max()*1.01 + 1e-9; e = torch.linspace(-1, 1, grid).double()*top; at = (x[0]/top + 1)*(grid - 1)/2; i = at.long(); f = at - i
             binned = lambda y: (torch.bincount(i, y*(1 - f), grid) + torch.bincount(i + 1, y*f, grid))/pairs

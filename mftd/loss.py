@@ -141,7 +141,7 @@ class ImplicitLoss(torch.autograd.Function):
         df = addmm_(gather_sum(D, index, c), f, k*G).add_(k*w[..., None, :]) if ctx.needs_input_grad[0] else None       # a frozen encoder needs none
         dD = addmm_(scatter_sum(f, c, plan).view_as(D), D, k*K)
         dD = addmm_(dD, kb[..., :, None], n[..., None, :])
-        db = (k*D @ n[..., None]).squeeze(-1) + B*kb + scatter_sum(torch.ones_like(f[..., :1]), c, plan).view_as(b)
+        db = k[..., 0]*(D @ n[..., None]).squeeze(-1) + B*kb + scatter_sum(torch.ones_like(f[..., :1]), c, plan).view_as(b)
         return df, dD, db, None, None, None, None
 
 # %% ../nbs/03_loss.ipynb #f93b3224
@@ -249,8 +249,7 @@ class ProjectedPreactivation(torch.autograd.Function):
     def backward(ctx, delta): # Upstream gradient δ `(..., B, h)`
         "Gradients in `E` and `b`."
         E, R, g, value, *plan = ctx.saved_tensors
-        T, W = delta.mT @ g, torch.zeros_like(E)
-        if ctx.third_term: W = tri_mm_(psd_root(gram(delta), inverse=False)[0], normal(E.shape, E, ctx.noise))
+        T, W = delta.mT @ g, tri_mm_(psd_root(gram(delta), inverse=False)[0], normal(E.shape, E, ctx.noise)) if ctx.third_term else torch.zeros_like(E)
         with full_float32(E): dE = addmm_(W, (T - (W @ E.mT) @ R.mT) @ R, E).mul_(per_model(ctx.sigma))
         dE += scatter_sum(delta, value, plan).view_as(E.mT).mT
         return dE, delta.sum(-2), None, None, None, None, None, None

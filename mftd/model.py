@@ -24,8 +24,8 @@ class Tanh3(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad): # Gradient in tanh³ u
         "Gradient in u."
-        t2 = ctx.saved_tensors[0].square()
-        return t2.addcmul_(t2, t2, value=-1).mul_(grad).mul_(3)
+        y = ctx.saved_tensors[0].square()
+        return torch.ops.aten.sigmoid_backward.grad_input(grad, y, grad_input=y).mul_(3)             # grad·y·(1 − y), in one pass
 
 def erf3(u): # Preactivations
     "erf³, a close relative of tanh³ whose Gaussian averages are known."

@@ -7,7 +7,7 @@ __all__ = ['parse_config', 'run', 'show', 'compare', 'resume', 'monitor', 'profi
            'status', 'show_sweep', 'sweep', 'commands', 'main']
 
 # %% ../nbs/15_cli.ipynb #0635cd24
-import json, sys
+import json, os, sys
 from tyro import cli
 from tyro.conf import OmitArgPrefixes, Positional
 from .config import PRESETS, ConfigError, ExperimentConfig
@@ -136,7 +136,10 @@ def main(
     argv=None, # Arguments, default: the process's
 ): # Ends the process with an exit code
     "The command line `mftd`."
-    try: sys.exit(_command('mftd', commands(), list(sys.argv[1:] if argv is None else argv)))
+    try:
+        try: sys.exit(_command('mftd', commands(), list(sys.argv[1:] if argv is None else argv)))
+        finally: sys.stdout.flush()
+    except BrokenPipeError: os.dup2(os.open(os.devnull, os.O_WRONLY), 1); sys.exit(1)                # who read along, say `head`, has left
     except (ConfigError, ResultsError) as e: print(f'mftd: {e}', file=sys.stderr); sys.exit(2)
     except RunFailed as e: print(f'mftd: {e}', file=sys.stderr); sys.exit(1)
 

@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt
 from dataclasses import dataclass
 from pathlib import Path
 from matplotlib.patches import Ellipse
-from matplotlib.ticker import LogFormatter, MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from scipy import fft, stats
 from scipy.special import ndtri
 from sklearn.mixture import GaussianMixture
@@ -385,7 +385,7 @@ def plot_history(
     for k, style in dict(scaled_loss='-', loss_on='--', loss_off=':').items(): axes[0].plot(epoch, [h['test'][k] for h in history], style, color='k', label=f"test {k.replace('_', ' ')}")
     axes[0].plot(epoch, [h['train']['scaled_loss'] for h in history], color='.6', label='train scaled loss')
     axes[0].set(yscale='log', xlabel='epoch', ylabel='loss a sample'); axes[0].legend(fontsize=8)
-    axes[0].yaxis.set_major_formatter(LogFormatter()); axes[0].yaxis.set_minor_formatter(LogFormatter())         # 20, not 2×10¹
+    axes[0].yaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter='{x:g}', minor_locator=NullLocator())
     seen = [(h['epoch'], h['diagnostics']) for h in history if h.get('diagnostics')]
     scores = axes[1].twinx()
     for k, ax, style in ('n_clusters_dbscan', axes[1], 'o-'), ('silhouette_score', scores, 's--'), ('weight_correlation', scores, ':'):

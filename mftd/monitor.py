@@ -105,10 +105,11 @@ def draw_run(
     seen = [(e['epoch'], e['diagnostics']) for e in h if e['diagnostics'] and 'encoder_std' in e['diagnostics']]
     for k, style in ('encoder_std', '-'), ('decoder_std', '--'):
         if seen: axes[3].plot([n for n, _ in seen], [d[k] for _, d in seen], style, color='k', label=k.replace('_std', ' weights'))
-    if seen: axes[3].set(xlabel='epoch', ylabel='standard deviation', yscale='log'); axes[3].legend(fontsize=8, loc='center right')
+    if seen:
+        axes[3].set(xlabel='epoch', ylabel='standard deviation', yscale='log'); axes[3].legend(fontsize=8, loc='center right')
+        axes[3].yaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter='{x:g}', minor_locator=NullLocator())
     for ax in (axes[0], axes[1], axes[3]) if h else ():
         ax.set_xlim(0, max(2, len(h)))
-        if ax.get_yscale()=='log': ax.yaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter='{x:g}', minor_locator=NullLocator())
         if len(h)==1: [line.set_marker('o') for line in ax.lines]
     for ax, has in zip(axes, (h, h, pairs is not None, seen)):
         if not has: ax.set_axis_off(); ax.text(.5, .5, view.problem or 'after the first epoch', ha='center', va='center', transform=ax.transAxes, color='.5', wrap=True, fontsize=8)

@@ -12,7 +12,6 @@ from tyro import cli
 from tyro.conf import OmitArgPrefixes, Positional
 from .config import PRESETS, ConfigError, ExperimentConfig
 from .experiments import RunFailed, compare_experiments, list_experiments, load_results, plot_comparison, resume_experiment, run_experiment, summary, table, verdict
-from .sweep import design_sweep, format_analysis, load_sweep_results, optimize_sweep, plot_sweep_summary, rank_trials, run_sweep, sweep_status, with_seeds
 from .tracking import ResultsError
 
 # %% ../nbs/15_cli.ipynb #447f9d91
@@ -92,6 +91,7 @@ def run_design(
     retry_failed: bool = False, # Run the trials again that failed last time?
 ):
     "Run the documented sweep around a base, or what is left of it."
+    from mftd.sweep import design_sweep, run_sweep, with_seeds
     trials = with_seeds(design_sweep(budget_hours and budget_hours/len(seeds), base, workers=workers or 1), seeds)
     return int(not all(r['success'] for r in run_sweep(trials, directory, workers=workers, retry_failed=retry_failed)))
 
@@ -105,6 +105,7 @@ def search(
     workers: int | None = None, # Trials at a time; default: one per device
 ):
     "Search for good parameters, from the documented sweep on."
+    from mftd.sweep import design_sweep, optimize_sweep
     optimize_sweep(space, list(objective), trials, base, directory, storage, design_sweep(base=base), workers=workers)
     return show_sweep(directory)
 
@@ -112,12 +113,14 @@ def status(
     directory: Positional[str] = 'experiments/sweep', # The sweep's folder
 ):
     "Print how far a sweep is."
+    from mftd.sweep import sweep_status
     for k, v in sweep_status(directory).items(): print(f'{k:13s}{"" if v is None else round(v) if isinstance(v, float) else v}')
 
 def show_sweep(
     directory: Positional[str] = 'experiments/sweep', # The sweep's folder
 ):
     "Print what a sweep has found, best first, and draw its summary into `figures`."
+    from mftd.sweep import format_analysis, load_sweep_results, plot_sweep_summary, rank_trials
     records = load_sweep_results(directory)
     print(format_analysis(records) + '\n\n' + table(rank_trials(records)))
     plot_sweep_summary(records, directory)

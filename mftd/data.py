@@ -129,10 +129,13 @@ class TwoHotStream:
         self.dense = split=='test' or self.data.noise_sampling=='dense'
         self.repeat = split=='test' or not self.data.resample
         self.device = torch.device(device) if device else get_device(config.training.device)
-        self.rewind(); self.step = 0
+        self.generator, self.noise = self._fresh(); self.step = 0
+    def _fresh(self): return make_generator(self.seed, self.split, self.device), NormalSource(self.seed, self.split, self.device)
     def rewind(self):
         "Put both sources of randomness back to the start."
-        self.generator, self.noise = make_generator(self.seed, self.split, self.device), NormalSource(self.seed, self.split, self.device)
+        for source, fresh in zip((self.generator, self.noise), self._fresh()): source.set_state(fresh.get_state())
+    @property
+    def generators(self): "All that it draws from."; return [self.generator, *self.noise.generators]
     def __len__(self): "Batches an epoch."; return -(-self.size // self.batch_size)
     def __iter__(self): return self
     def __next__(self): return self.draw(self.advance())

@@ -17,7 +17,7 @@ def add_scaled_(
     a, # A number, or one for each entry of the first axis `(M,)`
 ) -> torch.Tensor: # `p`
     "`p += a·x`."
-    return p.addcmul_(x, a.view(-1, *[1]*(p.dim() - 1))) if torch.is_tensor(a) and a.dim() else p.add_(x, alpha=a)
+    return p.addcmul_(x, a.view(-1, *[1]*(p.dim() - 1)) if a.dim() else a) if torch.is_tensor(a) else p.add_(x, alpha=a)
 
 class SGLD(Optimizer):
     "Stochastic gradient Langevin dynamics: `θ ← θ − lr·∇L + sqrt(2·lr·T)·N(0, I)` (Welling and Teh 2011)."

@@ -57,7 +57,7 @@ class TwoLayerNet(nn.Module):
         super().__init__()
         ACTIVATIONS[activation]                     # refused here rather than at the first batch
         self.activation = activation
-        with torch.random.fork_rng(devices=[]): self.fc1, self.fc2 = nn.Linear(d, hidden_size, bias), nn.Linear(hidden_size, d, bias)    # their own weights are thrown away
+        self.fc1, self.fc2 = nn.utils.skip_init(nn.Linear, d, hidden_size, bias=bias), nn.utils.skip_init(nn.Linear, hidden_size, d, bias=bias)
         for layer, scale in (self.fc1, encoder_scale), (self.fc2, decoder_scale):
             nn.init.xavier_normal_(layer.weight, gain=scale, generator=generator)
             if bias: nn.init.zeros_(layer.bias)

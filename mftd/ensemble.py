@@ -26,7 +26,7 @@ from .loss import loss_terms
 from .model import ACTIVATIONS, TwoLayerNet
 from .sgld import SGLD, add_scaled_
 from .tracking import ExperimentTracker, jsonable
-from .training import diverged_message, graceful_stop, loss_sums, make_optimizer, metrics, schedule_factor, train, train_sums
+from .training import CudaRecording, StepGraph, diverged_message, graceful_stop, loss_sums, make_optimizer, metrics, schedule_factor, take_step, train, train_sums
 
 # %% ../nbs/09_ensemble.ipynb #b36806a8
 MUST_AGREE = ('d', 'hidden_size', 'activation', 'bias', 'sparsity', 'batch_size', 'train_dataset_size', 'test_dataset_size', 'noise_sampling',
@@ -114,6 +114,8 @@ class EnsembleNoise:
         y = x.new_empty(len(self.sources), *x.shape[1:])
         for s, o in zip(self.sources, y): s.normal_(o)
         return x.copy_(spread(y, self.of))
+    @property
+    def generators(self): "All that it draws from."; return [g for s in self.sources for g in s.generators]
 
 # %% ../nbs/09_ensemble.ipynb #1e96814c
 class EnsembleStream:
@@ -130,9 +132,18 @@ class EnsembleStream:
             if k not in self.streams: self.streams[k] = TwoHotStream(c, split, device, dtype)
     def __len__(self): "Batches an epoch."; return len(next(iter(self.streams.values())))
     def epoch(self): "The batches of one epoch."; return (next(self) for _ in range(len(self)))
-    def __next__(self): # `Batch` with leading axis `M`
+    def __next__(self): return self.draw(self.advance())
+    def advance(self): "As in `TwoHotStream`."; return [s.advance() for s in self.streams.values()][0]
+    @property
+    def step(self): "Batches drawn."; return next(iter(self.streams.values())).step
+    @property
+    def generators(self): "All that it draws from."; return [g for s in self.streams.values() for g in s.generators]
+    def draw(self,
+        n, # Samples
+    ) -> Batch: # With leading axis `M`
+        "`n` samples for every member."
         streams, names = list(self.streams.values()), list(self.streams)
-        n, of = [s.advance() for s in streams][0], [names.index(k) for k in self.keys]
+        of = [names.index(k) for k in self.keys]
         b = streams[0].empty(n, (len(streams),))
         for u, s in enumerate(streams): s.fill_(b.index[u], b.value[u], None if b.x is None else b.x[u])
         b = assemble_(b)
@@ -145,13 +156,14 @@ class EnsembleAdam(Optimizer):
         params, # With leading axis `M`
         lr, # Rates `(M,)`
     ):
-        super().__init__(params, dict(lr=lr))
+        super().__init__(params, dict(lr=lr, capturable=False))
         self.steps = [torch.zeros_like(p) for p in self.param_groups[0]['params']]
         self.adam = torch.optim.Adam(self.steps, 1., fused=lr.device.type in ('cpu', 'cuda'))
+        self.state = self.adam.state
     @torch.no_grad()
     def step(self):
         "One step of every network."
-        group = self.param_groups[0]
+        group = self.param_groups[0]; self.adam.param_groups[0]['capturable'] = group['capturable']
         for s, p in zip(self.steps, group['params']): s.zero_(); s.grad = p.grad
         self.adam.step()
         for s, p in zip(self.steps, group['params']): add_scaled_(p, s, group['lr'])
@@ -189,16 +201,23 @@ class Together:
         configs, # `ExperimentConfig`s of one group
         share=True, # Draw equal streams once?
         dtype=torch.float32, # Of weights and data
+        recording=None, # Captures the steps, see `StepGraph`; default: `CudaRecording` on a GPU
     ):
         self.configs, self.model = list(configs), TwoLayerEnsemble.from_configs(configs).to(dtype)
         self.train, self.test = (EnsembleStream(configs, split, dtype=dtype, share=share) for split in ('train', 'test'))
         self.optimizer = ensemble_optimizer(self.model, configs)
         self.schedule, self.config = EnsembleSchedule(self.optimizer, configs, len(self.train)), stack_configs(configs, self.model.fc1.weight)
+        self.recording = recording or (CudaRecording if self.model.fc1.weight.is_cuda else None)
         if self.model.fc1.weight.is_cuda: torch.backends.cuda.matmul.allow_tf32 = configs[0].training.allow_tf32
+        self._capture()
+    def _capture(self): # Steps of these members in one launch
+        self.graph = StepGraph(self.model, self.train, self.optimizer, self.config, recording=self.recording) if self.recording else None
     def step(self): # `(total, on, off)`, each `(M,)`, of the step
         "One step of every member."
-        sums, n = train_sums(self.model, [next(self.train)], self.optimizer, self.schedule, self.config)
-        return sums/n
+        n = self.train.advance()
+        sums = self.graph(n) if self.graph else take_step(self.model, self.train.draw(n), self.optimizer, self.config)
+        self.schedule.step()
+        return sums.double()/n
 
 # %% ../nbs/09_ensemble.ipynb #db675ad5
 @patch
@@ -207,7 +226,7 @@ def epoch(self: Together,
 ): # For each member: training metrics, test metrics, still finite?
     "One epoch of every member. Weights that are not finite go back to where the epoch began."
     before = [p.detach().clone() for p in self.model.parameters()]
-    sums, n = train_sums(self.model, self.train.epoch(), self.optimizer, self.schedule, self.config, on_step)
+    sums, n = train_sums(self.model, self.train.epoch(), self.optimizer, self.schedule, self.config, on_step, graph=self.graph)
     fine, trained = self.model.finite() & sums[0].isfinite(), [metrics(s, n, c) for s, c in zip(sums.T.cpu(), self.configs)]
     with torch.no_grad():
         for p, old in zip(self.model.parameters(), before): p.copy_(torch.where(fine.view(-1, *[1]*(p.dim() - 1)), p, old))
@@ -244,7 +263,7 @@ def keep(self: Together, members): # Indices of those who stay
     for p in self.model.parameters(): p.data, p.grad = p.data[members], None
     for o in self.optimizer, self.train, self.test: o.keep(members)
     self.configs = self.schedule.configs = [self.configs[m] for m in members]
-    self.config = stack_configs(self.configs, self.model.fc1.weight)
+    self.config = stack_configs(self.configs, self.model.fc1.weight); self._capture()
 
 # %% ../nbs/09_ensemble.ipynb #0534ab72
 ACTIVE_BYTES = 2**25 # Activations of a step that a CPU handles at a time

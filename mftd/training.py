@@ -129,9 +129,10 @@ def train_epoch(
 # %% ../nbs/07_training.ipynb #50ccfc3d
 class CudaRecording:
     "What a CUDA device is asked to do, taken down once and replayed (`torch.cuda.CUDAGraph`)."
+    def __init__(self, device): self.device, self.graph = device, torch.cuda.CUDAGraph() # Whose
     def warm_up(self, go): # A function without arguments
         "Call it on a stream of its own, as capturing wants it; returns its result."
-        side, main = torch.cuda.Stream(), torch.cuda.current_stream()
+        side, main = torch.cuda.Stream(self.device), torch.cuda.current_stream(self.device)
         side.wait_stream(main)
         with torch.cuda.stream(side): out = go()
         main.wait_stream(side)
@@ -141,13 +142,13 @@ class CudaRecording:
         generators, # `torch.Generator`s that it draws from
     ): # Its result; `replay` overwrites it
         "Take down what `body` asks for."
-        self.graph = torch.cuda.CUDAGraph()
         for g in generators: self.graph.register_generator_state(g)
-        with torch.cuda.graph(self.graph): return body()
+        with torch.cuda.graph(self.graph, stream=torch.cuda.Stream(self.device)): return body()
     def replay(self): "Do it again."; self.graph.replay()
 
 class Rerun:
     "The same where nothing can be recorded: what is replayed is run again. For tests."
+    def __init__(self, device): pass # Not needed
     def warm_up(self, go): "Call it."; return go() # A function without arguments
     def record(self,
         body, # A function without arguments
@@ -162,16 +163,16 @@ class Rerun:
 class StepGraph:
     "Steps on a stream's batches, each a single launch: captured at the first batch of a size, checked, and replayed."
     def __init__(self,
-        model, # `TwoLayerNet`
-        stream, # `TwoHotStream`
-        optimizer, # From `make_optimizer`
-        config, # `ExperimentConfig`
+        model, # `TwoLayerNet`, or many side by side
+        stream, # `TwoHotStream`, or many
+        optimizer, # From `make_optimizer`, or of many
+        config, # `ExperimentConfig`, or many side by side
         objective=loss_terms, # See `take_step`
         recording=CudaRecording, # Class that records and replays
     ):
         self.model, self.stream, self.optimizer, self.recording = model, stream, optimizer, recording
         self.usual = lambda n: take_step(model, stream.draw(n), optimizer, config, objective)
-        self.rates = [torch.zeros((), device=g['params'][0].device) for g in optimizer.param_groups]        # on the device, where a recording finds them again
+        self.rates = [g['params'][0].new_zeros(getattr(g['lr'], 'shape', ())) for g in optimizer.param_groups] # on the device, where a recording finds them again
         self.taken = {} # Batch size → function that takes a step
         self.refused = None # Why steps are taken the usual way, if they are
     def __call__(self, n): # Samples
@@ -191,9 +192,9 @@ class StepGraph:
             for g, o in zip(groups, old): g.update(o)
     def set_rates(self, factor=1.): # On the optimizer's own
         "Put the rates of the next step on the device."
-        for r, g in zip(self.rates, self.optimizer.param_groups): r.fill_(factor*g['lr'])
+        for r, g in zip(self.rates, self.optimizer.param_groups): r.copy_(factor*g['lr']) if r.dim() else r.fill_(factor*g['lr'])
     def _capture(self, n): # Returns a function that takes a step
-        usual, body, recording = partial(self.usual, n), partial(self.body, n), self.recording()
+        usual, body, recording = partial(self.usual, n), partial(self.body, n), self.recording(self.rates[0].device)
         if self.refused: return usual
         generators = [*self.stream.generators, *getattr(getattr(self.optimizer, 'noise', None), 'generators', [])]
         before, states = {id(t): t.clone() for t in self._tensors()}, [g.get_state() for g in generators]

@@ -209,8 +209,9 @@ class Together:
         self.schedule, self.config = EnsembleSchedule(self.optimizer, configs, len(self.train)), stack_configs(configs, self.model.fc1.weight)
         self.recording = recording or (CudaRecording if self.model.fc1.weight.is_cuda else None)
         if self.model.fc1.weight.is_cuda: torch.backends.cuda.matmul.allow_tf32 = configs[0].training.allow_tf32
-        self._capture()
+        self.graph = None; self._capture()
     def _capture(self): # Steps of these members in one launch
+        if self.graph: self.graph.taken.clear()         # give back the memory of the old ones
         self.graph = StepGraph(self.model, self.train, self.optimizer, self.config, recording=self.recording) if self.recording else None
     def step(self): # `(total, on, off)`, each `(M,)`, of the step
         "One step of every member."

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['make_optimizer', 'schedule_factor', 'scaled_parts', 'metrics', 'loss_sums', 'evaluate', 'take_step', 'train_sums',
-           'train_epoch', 'CudaRecording', 'Rerun', 'StepGraph', 'step_graph', 'graceful_stop', 'diverged_message',
+           'train_epoch', 'CudaRecording', 'Tape', 'StepGraph', 'step_graph', 'graceful_stop', 'diverged_message',
            'train']
 
 # %% ../nbs/07_training.ipynb #52bbdeab
@@ -12,6 +12,8 @@ import copy, math, signal, threading, time, torch, warnings
 from contextlib import contextmanager
 from functools import partial
 from torch.optim.lr_scheduler import LambdaLR
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 from .data import NormalSource, TwoHotDataset, TwoHotStream, create_dataloaders
@@ -146,18 +148,29 @@ class CudaRecording:
         with torch.cuda.graph(self.graph, stream=torch.cuda.Stream(self.device)): return body()
     def replay(self): "Do it again."; self.graph.replay()
 
-class Rerun:
-    "The same where nothing can be recorded: what is replayed is run again. For tests."
-    def __init__(self, device): pass # Not needed
+class Tape:
+    "The same on any device, to test with: every tensor operation is written down with the tensors it reads and writes, and done again on them."
+    def __init__(self, device): self.operations = [] # Not needed
     def warm_up(self, go): "Call it."; return go() # A function without arguments
     def record(self,
         body, # A function without arguments
-        generators, # Not needed
+        generators, # Not needed: operations name theirs
     ): # Its result; `replay` overwrites it
-        "Remember it."
-        self.body, self.out = body, body()
-        return self.out
-    def replay(self): "Call it again."; self.out.copy_(self.body())
+        "Take down what `body` does. Raises `RuntimeError` where it reads a number from the device."
+        tape = self
+        class Write(TorchDispatchMode):
+            def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+                if operation is torch.ops.aten._local_scalar_dense.default: raise RuntimeError('operation not permitted while steps are captured: a number is read from the device')
+                out = operation(*args, **(kwargs or {}))
+                tape.operations.append(tree_map(lambda o: o.detach() if torch.is_tensor(o) else o, (operation, args, kwargs or {}, tree_leaves(out))))      # the memory, not the history
+                return out
+        with Write(): return body()
+    @torch.no_grad()
+    def replay(self):
+        "Do it again."
+        for operation, args, kwargs, written in self.operations:
+            for o, new in zip(written, tree_leaves(operation(*args, **kwargs))):
+                if torch.is_tensor(o) and o.untyped_storage().data_ptr()!=new.untyped_storage().data_ptr(): o.copy_(new)   # else it is changed already, or a view of what is
 
 # %% ../nbs/07_training.ipynb #fbf6a45b
 class StepGraph:
@@ -172,7 +185,7 @@ class StepGraph:
     ):
         self.model, self.stream, self.optimizer, self.recording = model, stream, optimizer, recording
         self.usual = lambda n: take_step(model, stream.draw(n), optimizer, config, objective)
-        self.rates = [g['params'][0].new_zeros(getattr(g['lr'], 'shape', ())) for g in optimizer.param_groups] # on the device, where a recording finds them again
+        self.rates = [g['params'][0].new_zeros(getattr(g['lr'], 'shape', ())) for g in optimizer.param_groups] # on the device, where a recording looks
         self.taken = {} # Batch size → function that takes a step
         self.refused = None # Why steps are taken the usual way, if they are
     def __call__(self, n): # Samples
@@ -190,9 +203,9 @@ class StepGraph:
         try: return self.usual(n)
         finally:
             for g, o in zip(groups, old): g.update(o)
-    def set_rates(self, factor=1.): # On the optimizer's own
+    def set_rates(self):
         "Put the rates of the next step on the device."
-        for r, g in zip(self.rates, self.optimizer.param_groups): r.copy_(factor*g['lr']) if r.dim() else r.fill_(factor*g['lr'])
+        for r, g in zip(self.rates, self.optimizer.param_groups): r.copy_(g['lr']) if r.dim() else r.fill_(g['lr'])
     def _capture(self, n): # Returns a function that takes a step
         usual, body, recording = partial(self.usual, n), partial(self.body, n), self.recording(self.rates[0].device)
         if self.refused: return usual
@@ -203,22 +216,29 @@ class StepGraph:
                 for t in self._tensors(): t.copy_(before[id(t)]) if id(t) in before else t.zero_()      # an optimizer's state begins with zeros
             for g, s in zip(generators, states): g.set_state(s)
         def trial(go): # Losses and change of the weights in three steps
-            losses, start = [], self._weights()
-            for f in 1., .5, 1.: self.set_rates(f); losses.append(go().clone())
+            groups, losses, start = self.optimizer.param_groups, [], self._weights()
+            rates = [g['lr'] for g in groups]
+            try:
+                for f in 1., .5, 1.:
+                    for g, r in zip(groups, rates): g['lr'] = f*r
+                    losses.append(go().clone())
+            finally:
+                for g, r in zip(groups, rates): g['lr'] = r
             change = self._weights() - start
             go_back()
             return torch.stack(losses), change
+        def with_rates(go): return lambda: (self.set_rates(), go())[1]
         def replay(): recording.replay(); return out
-        first = recording.warm_up(partial(trial, body))
+        expected = recording.warm_up(lambda: (trial(with_rates(body)), trial(usual))[1])
         try:
             out = recording.record(body, generators); go_back()
-            off = [((a - b).norm()/a.norm()).item() for a, b in zip(first, trial(replay))]
+            off = [((a - b).norm()/a.norm()).item() for a, b in zip(expected, trial(with_rates(replay)))]
         except RuntimeError as e:
             self.refused = f'the step cannot be captured ({e})'
             for g in generators:
                 if g.device.type=='cuda': g.graphsafe_set_state(torch.Generator(g.device))                # the old state still waits for the end of the capture
         else:
-            if off[0]<1e-5 and off[1]<1e-3: return lambda: (self.set_rates(), replay())[1]
+            if off[0]<1e-5 and off[1]<1e-2: return with_rates(replay)
             self.refused = f'the captured step is not the step (losses off by {off[0]:.1e}, weights by {off[1]:.1e} of their way)'
         go_back(); warnings.warn(self.refused + '; steps are taken one operation at a time')
         return usual

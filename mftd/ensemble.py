@@ -323,6 +323,8 @@ def train_together(
         if c.training.enable_diagnostics: trackers[m].save_pairs(team.model.member(m), 0)
     for epoch in itertools.count(1):
         start = time.perf_counter(); rows = team.epoch(lambda: on_step(len(here))); seconds = (time.perf_counter() - start)/len(here)
+        if team.graph:
+            for m in here: trackers[m].results['environment']['steps'] = team.graph.refused or 'captured'
         ends = [_record(team.model.member(k), trackers[m], epoch, *row, seconds, stop) for k, (m, row) in enumerate(zip(here, rows))]
         for k, m in enumerate(here):
             if ends[k]: networks[m] = team.model.member(k); trackers[m].save_checkpoint(networks[m]); trackers[m].save_results(*ends[k])

@@ -14,7 +14,7 @@ from fastcore.basics import patch
 def add_scaled_(
     p, # Changed
     x, # Of the same shape
-    a, # A number, or one for each entry of the first axis `(M,)`
+    a, # A number, also as a tensor `()`, or one for each entry of the first axis `(M,)`
 ) -> torch.Tensor: # `p`
     "`p += a·x`."
     return p.addcmul_(x, a.view(-1, *[1]*(p.dim() - 1)) if a.dim() else a) if torch.is_tensor(a) else p.add_(x, alpha=a)

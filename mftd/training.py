@@ -131,7 +131,7 @@ def train_epoch(
 # %% ../nbs/07_training.ipynb #50ccfc3d
 class CudaRecording:
     "What a CUDA device is asked to do, taken down once and replayed (`torch.cuda.CUDAGraph`)."
-    def __init__(self, device): self.device, self.graph = device, torch.cuda.CUDAGraph() # Whose
+    def __init__(self, device): self.device, self.graph = device, torch.cuda.CUDAGraph() # `torch.device` that is asked
     def warm_up(self, go): # A function without arguments
         "Call it on a stream of its own, as capturing wants it; returns its result."
         side, main = torch.cuda.Stream(self.device), torch.cuda.current_stream(self.device)

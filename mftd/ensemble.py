@@ -26,7 +26,7 @@ from .loss import loss_terms
 from .model import ACTIVATIONS, TwoLayerNet
 from .sgld import SGLD, add_scaled_
 from .tracking import ExperimentTracker, jsonable
-from .training import CudaRecording, StepGraph, diverged_message, graceful_stop, loss_sums, make_optimizer, metrics, schedule_factor, take_step, train, train_sums
+from .training import StepGraph, diverged_message, graceful_stop, loss_sums, make_optimizer, metrics, recording_for, schedule_factor, take_step, train, train_sums
 
 # %% ../nbs/09_ensemble.ipynb #b36806a8
 MUST_AGREE = ('d', 'hidden_size', 'activation', 'bias', 'sparsity', 'batch_size', 'train_dataset_size', 'test_dataset_size', 'noise_sampling',
@@ -201,13 +201,13 @@ class Together:
         configs, # `ExperimentConfig`s of one group
         share=True, # Draw equal streams once?
         dtype=torch.float32, # Of weights and data
-        recording=None, # Captures the steps, see `StepGraph`; default: `CudaRecording` on a GPU
+        recording=None, # Captures the steps, see `StepGraph`; default: as for one
     ):
         self.configs, self.model = list(configs), TwoLayerEnsemble.from_configs(configs).to(dtype)
         self.train, self.test = (EnsembleStream(configs, split, dtype=dtype, share=share) for split in ('train', 'test'))
         self.optimizer = ensemble_optimizer(self.model, configs)
         self.schedule, self.config = EnsembleSchedule(self.optimizer, configs, len(self.train)), stack_configs(configs, self.model.fc1.weight)
-        self.recording = recording or (CudaRecording if self.model.fc1.weight.is_cuda else None)
+        self.recording = recording or recording_for(self.model)
         if self.model.fc1.weight.is_cuda: torch.backends.cuda.matmul.allow_tf32 = configs[0].training.allow_tf32
         self.graph = None; self._capture()
     def _capture(self): # Steps of these members in one launch

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['make_optimizer', 'schedule_factor', 'scaled_parts', 'metrics', 'loss_sums', 'evaluate', 'take_step', 'train_sums',
-           'train_epoch', 'CudaRecording', 'Tape', 'StepGraph', 'step_graph', 'graceful_stop', 'diverged_message',
-           'train']
+           'train_epoch', 'CudaRecording', 'Tape', 'recording_for', 'StepGraph', 'step_graph', 'graceful_stop',
+           'diverged_message', 'train']
 
 # %% ../nbs/07_training.ipynb #52bbdeab
 import copy, math, signal, threading, time, torch, warnings
@@ -173,6 +173,12 @@ class Tape:
                 if torch.is_tensor(o) and o.untyped_storage().data_ptr()!=new.untyped_storage().data_ptr(): o.copy_(new)   # else it is changed already, or a view of what is
 
 # %% ../nbs/07_training.ipynb #fbf6a45b
+def recording_for(
+    model, # `TwoLayerNet`, or many side by side
+): # `CudaRecording`, or None on other devices
+    "What captures the steps of a model."
+    return CudaRecording if next(model.parameters()).is_cuda else None
+
 class StepGraph:
     "Steps on a stream's batches, each a single launch: captured at the first batch of a size, checked, and replayed."
     def __init__(self,
@@ -181,9 +187,9 @@ class StepGraph:
         optimizer, # From `make_optimizer`, or of many
         config, # `ExperimentConfig`, or many side by side
         objective=loss_terms, # See `take_step`
-        recording=CudaRecording, # Class that records and replays
+        recording=None, # Class that records and replays, default: see `recording_for`
     ):
-        self.model, self.stream, self.optimizer, self.recording = model, stream, optimizer, recording
+        self.model, self.stream, self.optimizer, self.recording = model, stream, optimizer, recording or recording_for(model)
         self.usual = lambda n: take_step(model, stream.draw(n), optimizer, config, objective)
         self.rates = [g['params'][0].new_zeros(getattr(g['lr'], 'shape', ())) for g in optimizer.param_groups] # on the device, where a recording looks
         self.taken = {} # Batch size → function that takes a step
@@ -251,11 +257,11 @@ def step_graph(
     optimizer, # From `make_optimizer`
     config, # `ExperimentConfig`
     objective=loss_terms, # See `take_step`
-    recording=CudaRecording, # See `StepGraph`
-) -> StepGraph | None: # None on other devices, and where batches come from elsewhere than a `TwoHotStream`
+    recording=None, # See `StepGraph`
+) -> StepGraph | None: # None where nothing records, and where batches come from elsewhere than a `TwoHotStream`
     "The captured steps of a training, where there can be any."
-    if type(loader) is not DataLoader or type(loader.dataset) is not TwoHotDataset or type(loader.dataset.stream) is not TwoHotStream: return None
-    return StepGraph(model, loader.dataset.stream, optimizer, config, objective, recording) if recording is not CudaRecording or next(model.parameters()).is_cuda else None
+    ours = type(loader) is DataLoader and type(loader.dataset) is TwoHotDataset and type(loader.dataset.stream) is TwoHotStream
+    return StepGraph(model, loader.dataset.stream, optimizer, config, objective, recording) if ours and (recording or recording_for(model)) else None
 
 # %% ../nbs/07_training.ipynb #4ca49f12
 @contextmanager

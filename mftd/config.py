@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['Positive', 'NonNegative', 'Count', 'SECTIONS', 'FIELDS', 'PRESETS', 'ConfigError', 'did_you_mean', 'section',
-           'ModelConfig', 'TrainingConfig', 'LossConfig', 'DataConfig', 'write_json', 'ExperimentConfig']
+           'ModelConfig', 'TrainingConfig', 'LossConfig', 'DataConfig', 'write_json', 'ExperimentConfig',
+           'create_config', 'as_config']
 
 # %% ../nbs/00_config.ipynb #ca6eec83
 import dataclasses, difflib, functools, json, os, tempfile
@@ -223,3 +224,18 @@ def from_preset(cls: ExperimentConfig,
     if name in PRESETS: return cls(experiment_name=name).override(PRESETS[name])
     if str(name).endswith('.json') or Path(name).is_file(): return cls.load(name)
     raise ConfigError(f"unknown preset {str(name)!r}, and no config JSON of that name; {did_you_mean(name, PRESETS)}")
+
+# %% ../nbs/00_config.ipynb #6ba31820
+def create_config(
+    preset='reference_3blob', # Name of a preset, or path of a config JSON
+    **overrides, # Config fields by their flat names, or `experiment_name`
+) -> dict: # Nested, as in `config.json`
+    "A checked config as a dict. Raises `ConfigError`."
+    return ExperimentConfig.from_preset(preset).override(overrides).to_dict()
+
+def as_config(
+    config, # `ExperimentConfig`, nested dict, preset name or path of a config JSON
+) -> ExperimentConfig:
+    "Whatever names a config, as a config. Raises `ConfigError`."
+    if isinstance(config, ExperimentConfig): return config
+    return ExperimentConfig.from_dict(config) if isinstance(config, dict) else ExperimentConfig.from_preset(config)

@@ -9,7 +9,7 @@ __all__ = ['ACTIVATIONS', 'Tanh3', 'erf3', 'Activations', 'TwoLayerNet', 'weight
 import csv, importlib, torch
 from torch import nn
 from torch.autograd.function import once_differentiable
-from .config import ConfigError, ExperimentConfig, did_you_mean
+from .config import ConfigError, did_you_mean
 from .data import get_device, make_generator
 
 # %% ../nbs/02_model.ipynb #ee8cec45

@@ -1,12 +1,12 @@
 "What is exported is explained and shown at work; what is found can be run again."
 import ast, inspect, io, json, re, tokenize
-from functools import cache, reduce
+from functools import reduce
 from importlib import import_module
 from pathlib import Path
 import pytest
 from fastcore.docments import docments
+from mftd.config import ExperimentConfig, PRESETS
 from mftd._modidx import d
-from mftd.config import PRESETS, ExperimentConfig
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT/'nbs').glob('[0-9]*_*.ipynb'))

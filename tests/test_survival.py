@@ -1,24 +1,24 @@
 "Runs that are killed, watched, starved of disk or fed nonsense."
-import json, os, random, signal, subprocess, sys, threading, time
+import json, os, random, subprocess, sys, threading, time
 from pathlib import Path
 import pytest, torch
 from hypothesis import HealthCheck, given, settings, strategies as st
-from mftd.config import FIELDS, PRESETS, ConfigError, ExperimentConfig
+from mftd.config import ConfigError, ExperimentConfig, FIELDS, PRESETS
 from mftd.data import create_dataloaders
-from mftd.experiments import RunFailed, find_runs, load_results, summary, verdict
 from mftd.model import TwoLayerNet
-from mftd.tracking import ExperimentTracker, ResultsError, read_results
+from mftd.tracking import ExperimentTracker, read_results, ResultsError
 from mftd.training import train
+from mftd.results import find_runs, load_results, summary
 
 TINY = ExperimentConfig.from_preset('quick_3blob').override(d=64, hidden_size=32, train_dataset_size=2000, batch_size=500, test_dataset_size=500, epochs=12,
                                                             save_epoch_checkpoints=True, checkpoints_kept=2, experiment_name='killed')
 SCRIPT = """
 import sys
+from mftd.config import ExperimentConfig
 from mftd.data import create_dataloaders
 from mftd.model import TwoLayerNet
 from mftd.tracking import ExperimentTracker
 from mftd.training import train
-from mftd.config import ExperimentConfig
 if sys.argv[1]=='start': tracker, checkpoint = ExperimentTracker(ExperimentConfig.load(sys.argv[2]), output_dir=sys.argv[3]).start(), None
 else: tracker, checkpoint = ExperimentTracker.resume(sys.argv[2])
 print('begun', flush=True)

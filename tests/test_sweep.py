@@ -5,7 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 import optuna, pytest
 from mftd.config import ExperimentConfig
-from mftd.sweep import START_SECONDS, grid_trials, load_sweep_results, make_trial, optimize_sweep, run_sweep, verdict_line
+from mftd.trials import grid_trials, make_trial, START_SECONDS
+from mftd.sweep import load_sweep_results, run_sweep, verdict_line
+from mftd.search import optimize_sweep
 
 TINY = ExperimentConfig.from_preset('quick_3blob').override(d=64, hidden_size=32, train_dataset_size=2000, batch_size=500, test_dataset_size=500, epochs=4)
 QUICK_AND_SLOW = lambda quick, slow: pytest.mark.parametrize('count', [quick, pytest.param(slow, marks=pytest.mark.slow)])
@@ -13,7 +15,8 @@ SCRIPT = """
 import json, sys
 from concurrent.futures import ThreadPoolExecutor
 from mftd.experiments import run_experiment
-from mftd.sweep import optimize_sweep, run_sweep
+from mftd.sweep import run_sweep
+from mftd.search import optimize_sweep
 if __name__=='__main__':
     how, what, folder = sys.argv[1:4]; trials = json.load(open(what)); print('begun', flush=True)
     if how=='run': run_experiment(trials[0]['base'], 'tied', output_dir=folder, progress=False)

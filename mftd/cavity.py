@@ -9,7 +9,7 @@ __all__ = ['cavity_terms', 'potential', 'cavity_potential', 'cavity_minimum', 'm
 # %% ../nbs/19_cavity.ipynb #26564a59
 import math
 import matplotlib.pyplot as plt, numpy as np, torch
-from .meanfield import draw_samples, independent, make_problem, PairLaw
+from .meanfield import draw_samples, make_problem, objective_independent, PairLaw
 
 # %% ../nbs/19_cavity.ipynb #9300911c
 def cavity_terms(
@@ -82,7 +82,7 @@ def cavity_minimum(
 def mean_field_potential(
     problem, # `Problem`
     law, # `PairLaw`
-    arrangement=independent, # Or a function like `arranged`
+    arrangement=objective_independent, # Or a function like `objective_orthogonal`
 ) -> torch.Tensor: # `(3, n)`, as `cavity_terms`
     "The potential a pair feels in a law, from the gradient of F."
     p, m, k = (o.detach().clone().requires_grad_() for o in (law.p, law.p*law.w, law.p*law.ww))
@@ -94,7 +94,7 @@ def free_energy(
     problem, # `Problem`
     temperature, # T > 0
     law, # `PairLaw` on an even grid of e; decoder weights Gaussian given e
-    arrangement=independent, # Or a function like `arranged`
+    arrangement=objective_independent, # Or a function like `objective_orthogonal`
 ) -> float: # `F + T·d·h·⟨log p(e, w)⟩`
     "What Langevin training minimises. With independent pairs it is a bound from above on the true free energy (Gibbs, Bogoliubov)."
     s2 = law.ww - law.w**2; inside = law.p.log() - (law.e[1] - law.e[0]).log() - .5*(2*math.pi*math.e*s2).log()
@@ -104,7 +104,7 @@ def relax_density(
     problem, # `Problem`
     temperature, # T > 0
     law, # `PairLaw` on an even grid of e to start from; all p > 0, all ww > w²
-    arrangement=independent, # Or a function like `arranged`
+    arrangement=objective_independent, # Or a function like `objective_orthogonal`
     steps=400, # At most
     tol=1e-4, # Stop where a full step would change log p by less than this, on average
 ): # `PairLaw`, and that change

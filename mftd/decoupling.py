@@ -16,7 +16,7 @@ from .config import ExperimentConfig
 from .data import create_dataloaders, make_generator
 from .model import TwoLayerNet, weight_pairs
 from .loss import loss_terms
-from .blobs import _number, check_pairs, compute_lightweight_blob_metrics, count_blobs
+from .blobs import _number, blob_metrics, check_pairs, count_blobs
 from .plots import as_pairs
 
 # %% ../nbs/11_decoupling.ipynb #1d5d2c37
@@ -147,7 +147,7 @@ def measure_decoupling(
     "Blobs, their health, the graph of strong pairs and the decoupling index of one network, on all pairs. Raises `ValueError` on NaN."
     x = check_pairs(weight_pairs(model)); b = count_blobs(x)
     strong = (b.labels != (b.roles().index('origin') if 'origin' in b.roles() else -1)).reshape(model.fc1.weight.shape)
-    return dict(compute_lightweight_blob_metrics(model, config.training.diagnostic_sample_size, seed), layers=layer_statistics(x), mixtures=mixture_table(x, b, seed=seed),
+    return dict(blob_metrics(model, config.training.diagnostic_sample_size, seed), layers=layer_statistics(x), mixtures=mixture_table(x, b, seed=seed),
         gaussian_health=[dict(role=r, **gaussian_health(x[b.labels==i], seed)) for i, r in enumerate(b.roles())],
         graph=graph_view(strong) if b.count > 1 else None, decoupling=decoupling_index(model, config, n_shuffles, seed))
 
@@ -168,16 +168,16 @@ def load_network(
 def over_time(
     directory, # A run's folder with epoch checkpoints
     n_shuffles=3, # For the index
-) -> list: # One row an epoch: `epoch`, `blobs`, `silhouette`, `correlation`, `significance` and `peak_ratio` of the weakest blob, `radial_ks` of the worst blob and of all, `index`, `index_std`, `loss`
+) -> list: # One row an epoch: `epoch`, `blobs`, `silhouette`, `correlation`, `significance` and `peak_saddle_ratio` of the weakest blob, `radial_ks` of the worst blob and of all, `index`, `index_std`, `loss`
     "The diagnostics of every saved epoch of a run."
     epochs = sorted(int(p.stem.removeprefix('epoch_')) for p in (Path(directory)/'checkpoints').glob('epoch_*.pt'))
     rows = []
     for e in epochs:
-        net, config = load_network(directory, e); m = compute_lightweight_blob_metrics(net); x = as_pairs(net); lab = count_blobs(x).labels
-        i = decoupling_index(net, config, n_shuffles); ks = [gaussian_health(x[lab==k])['radial_ks'] for k in range(m['n_clusters_dbscan'])]
-        ratios = [r for r in m['peak_ratios'] if r is not None]
-        rows.append(dict(epoch=e, blobs=m['n_clusters_dbscan'], silhouette=m['silhouette_score'], correlation=m['weight_correlation'],
-            significance=min(m['significance']) if ratios else None, peak_ratio=min(ratios) if ratios else None, radial_ks=ks,
+        net, config = load_network(directory, e); m = blob_metrics(net); x = as_pairs(net); lab = count_blobs(x).labels
+        i = decoupling_index(net, config, n_shuffles); ks = [gaussian_health(x[lab==k])['radial_ks'] for k in range(m['n_blobs'])]
+        ratios = [r for r in m['peak_saddle_ratios'] if r is not None]
+        rows.append(dict(epoch=e, blobs=m['n_blobs'], silhouette=m['silhouette_score'], correlation=m['weight_correlation'],
+            significance=min(m['significance']) if ratios else None, peak_saddle_ratio=min(ratios) if ratios else None, radial_ks=ks,
             index=i['everywhere']['index'], index_std=i['everywhere']['std'], loss=i['loss']))
     return rows
 

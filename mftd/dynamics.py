@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from tqdm import tqdm
 from .steps import schedule_factor
 from .numerics import even_nodes, lookup
-from .meanfield import arranged, grid_of, hit, make_problem, PairLaw
+from .meanfield import add_active_input, grid_of, make_problem, objective_orthogonal, PairLaw
 
 # %% ../nbs/20_dynamics.ipynb #0a575098
 def gradient_noise(
@@ -27,7 +27,7 @@ def gradient_noise(
     table = (torch.stack([f, f*f, k, k*f, k*f*f])*g).sum(-1).expand(len(o), 5, -1); other = 0*table[:, :2]; Ro = R.expand(len(o))
     each = lambda q: PairLaw(q.expand(len(o), -1), law.e.expand(len(o), -1), None, None)
     for n in range(p.s - 1): # one more active input, or the one whose weight is asked for
-        hits = lambda q, t: hit(each(q), t, Ro, o[:, n]); other = hits(law.p, other) + torch.cat([hits(law.p*law.ww, table[:, 2:3]), hits(law.p*law.w, table[:, 3:4])], 1); table = hits(law.p, table)
+        hits = lambda q, t: add_active_input(each(q), t, Ro, o[:, n]); other = hits(law.p, other) + torch.cat([hits(law.p*law.ww, table[:, 2:3]), hits(law.p*law.w, table[:, 3:4])], 1); table = hits(law.p, table)
     f, f2, k, kf, kff, ww, wkf = (go[:, None, None, None]*lookup(torch.cat([table, other], 1)[:, None], (law.e*v[:, None])[None, :, None, :], Ro[:, None, None])).sum(0).unbind(1)  # (v, n)
     over, row, share = law.mean, p.d*law.mean(law.ww), p.s/p.d
     r = p.h*over(law.w*(f - (gv*over(f)).sum()*p.bias)) - v; square = on/(p.scale*p.s*p.lam) + r**2 - (gv*r**2).sum(); idle = off/(p.scale*(p.d - p.s))             # residuals: active mean and mean square, inactive
@@ -80,7 +80,7 @@ def train_mean_field(
             if not one_sign: P, W, WW = (P + P.flip(0))/2, (W - W.flip(0))/2, (WW + WW.flip(0))/2
             P = (P + 1e-9)/(1 + grid*1e-9)
         P, W, WW, bias = (o.detach().clone().requires_grad_() for o in (P, W, WW, b)); law = PairLaw(P, e, W/P, WW/P)
-        on, off, penalty = arranged(p, law, 1., bias)
+        on, off, penalty = objective_orthogonal(p, law, 1., bias)
         *V, pull = torch.autograd.grad(on + off + penalty, (P, W, WW, bias)); V = torch.stack(V)/(p.d*p.h)
         with torch.no_grad():
             if step<100 or step%4==0: noise, jitter = gradient_noise(p, law, on, off, bias); edge = top                          # sizes of noise change slowly

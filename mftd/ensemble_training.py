@@ -15,11 +15,11 @@ from tqdm import tqdm
 from .data import create_dataloaders, get_device, make_generator
 from .model import TwoLayerNet
 from .loss import loss_terms
-from .blobs import compute_lightweight_blob_metrics
+from .blobs import blob_metrics
 from .tracking import ExperimentTracker
 from .training import diverged_message, graceful_stop, train
 from .decoupling import shuffle_pairs
-from .ensemble import EnsembleStream, group_configs, Together, TwoLayerEnsemble
+from .ensemble import EnsembleStream, EnsembleTrainer, group_configs, TwoLayerEnsemble
 
 # %% ../nbs/14_ensemble_training.ipynb #0534ab72
 ACTIVE_BYTES = 2**25 # Activations of a step that a CPU handles at a time
@@ -71,7 +71,7 @@ def train_together(
     stop=lambda: False, # Asked after every epoch: should everybody end here?
 ): # `(networks, records)`, in the order of `configs`
     "Train networks side by side; each is evaluated, diagnosed and recorded as `train` does it alone."
-    trackers, team = trackers or [ExperimentTracker(c) for c in configs], Together(configs, share)
+    trackers, team = trackers or [ExperimentTracker(c) for c in configs], EnsembleTrainer(configs, share)
     here, networks = list(range(len(configs))), [None]*len(configs)
     for m, c in enumerate(configs):
         trackers[m].results['environment']['side_by_side'] = len(configs)
@@ -88,7 +88,7 @@ def train_together(
 
 def _record(net, tracker, epoch, trained, tested, fine, seconds, stop): # `(status, message)` of a member for whom this epoch was the last, else None
     config, start = tracker.config, time.perf_counter(); t = config.training
-    diagnostics = compute_lightweight_blob_metrics(net, t.diagnostic_sample_size) if t.enable_diagnostics and fine else None
+    diagnostics = blob_metrics(net, t.diagnostic_sample_size) if t.enable_diagnostics and fine else None
     if t.enable_diagnostics: tracker.save_pairs(net, epoch)
     tracker.add_epoch(epoch, trained, tested, diagnostics, seconds + time.perf_counter() - start)
     if not fine: return 'diverged', diverged_message(epoch, config)
@@ -182,9 +182,9 @@ def measure_network(
     net, # `TwoLayerNet`
     config, # `ExperimentConfig`
     n_shuffles=5, # For the index
-) -> dict: # `compute_lightweight_blob_metrics`, and `loss`, `loss_zero`, `index`, `index_std` (None where the gain over no output is within noise), `three_blobs`
+) -> dict: # `blob_metrics`, and `loss`, `loss_zero`, `index`, `index_std` (None where the gain over no output is within noise), `three_blobs`
     "Blobs, loss and decoupling index of a network."
-    m, (L, Z) = compute_lightweight_blob_metrics(net, config.training.diagnostic_sample_size), shuffled_losses(net, config, n_shuffles)
+    m, (L, Z) = blob_metrics(net, config.training.diagnostic_sample_size), shuffled_losses(net, config, n_shuffles)
     gain, error = (Z - L[:, 0]).mean(), (Z - L[:, 0]).std(ddof=1)/math.sqrt(len(L)) if len(L)>1 else math.inf
     index = 1 - (L[:, 1:].mean(0) - L[:, 0].mean())/gain if gain>max(3*error, 1e-3*Z.mean()) else None
     return dict(m, loss=float(L[:, 0].mean()), loss_zero=float(Z.mean()), index=None if index is None else float(index.mean()), index_std=None if index is None or n_shuffles<2 else float(index.std(ddof=1)),

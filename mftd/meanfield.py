@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['Problem', 'make_problem', 'PairLaw', 'three_gaussians', 'three_points', 'unit_signs', 'law_of_pairs', 'grid_of',
-           'noisy', 'hit', 'independent', 'draw_samples', 'measure', 'arranged', 'overlap']
+           'average_noise', 'add_active_input', 'objective_independent', 'draw_samples', 'sample_losses',
+           'objective_orthogonal', 'overlap']
 
 # %% ../nbs/17_meanfield.ipynb #26564a59
 import math
@@ -119,7 +120,7 @@ def grid_of(
     return R, R[..., None]*torch.linspace(-1, 1, problem.grid).double()
 
 # %% ../nbs/17_meanfield.ipynb #68fd453b
-def noisy(
+def average_noise(
     problem, # `Problem`
     y, # Points `(..., n)`
     V, # Noise variances `(..., k)`
@@ -130,7 +131,7 @@ def noisy(
     f = problem.phi(y[..., None, None] + (V + 1e-30).sqrt()[..., None, :, None]*z)
     return torch.stack([((f**k*g).sum(-1)*weight).sum(-1) for k in (1, 2)], -2)
 
-def hit(
+def add_active_input(
     law, # `PairLaw`
     table, # `(..., k, n)` on the grid
     R, # Half width `(...)`
@@ -156,7 +157,7 @@ def _finish(problem, on, off, residual, law): # Bias of the outputs, penalties a
 def _unit_tables(problem, law, y, k): # Noise of `k` inputs whose weights are independent draws
     q = law.mean(law.e**2); V, z, g = problem.variance*k*q, *gauss_hermite(5)
     a = torch.log1p((law.mean(law.e**4) - q*q).clamp(min=0)/(k*q*q + 1e-300) + 1e-12).sqrt()[..., None]
-    return noisy(problem, y, V[..., None]*torch.exp(a*z - a*a/2), g)
+    return average_noise(problem, y, V[..., None]*torch.exp(a*z - a*a/2), g)
 
 def _output(problem, law, table, R, x): # Mean and variance of the output at input `x` `(n,)`
     f = lookup(table, (law.e[..., None, :]*x[:, None]).flatten(-2)[..., None, :], R[..., None]).unflatten(-1, (len(x), -1))
@@ -164,7 +165,7 @@ def _output(problem, law, table, R, x): # Mean and variance of the output at inp
     mean, square = over(law.w, f[..., 0, :, :]), over(law.ww, f[..., 1, :, :])
     return problem.h*mean, problem.h*(square - mean**2)
 
-def independent(
+def objective_independent(
     problem, # `Problem`
     law, # `PairLaw`
 ): # `(on, off, penalty)`, each `(...)`; their sum is F
@@ -175,11 +176,11 @@ def independent(
     on = off = residual = 0.
     for values, weight in zip(o, go):
         a, b = _unit_tables(p, law, y, p.d - p.s), _unit_tables(p, law, y, p.d - p.s - 1)
-        for u in values: a, b = hit(law, a, R, u, sigma), hit(law, b, R, u, sigma)
+        for u in values: a, b = add_active_input(law, a, R, u, sigma), add_active_input(law, b, R, u, sigma)
         m, var = _output(p, law, a, R, x)
         on, residual = on + weight*(((m - target)**2 + var)*gx).sum(-1), residual + weight*((target - m)*gx).sum(-1)
         for u, gu in zip(v, g):
-            m, var = _output(p, law, hit(law, b, R, u, sigma), R, sigma*z)
+            m, var = _output(p, law, add_active_input(law, b, R, u, sigma), R, sigma*z)
             off = off + weight*gu*((m**2 + var)*gz).sum(-1)
     return _finish(p, p.s*p.lam*on, (p.d - p.s)*off, residual, law)
 
@@ -195,7 +196,7 @@ def draw_samples(
     x = p.variance**.5*torch.randn(n, p.d, generator=generator, dtype=torch.float64)
     return x.scatter_add_(1, index, value), index, value
 
-def measure(
+def sample_losses(
     problem, # `Problem`
     E, # Encoder `(h, d)`
     D, # Decoder `(d, h)`
@@ -209,7 +210,7 @@ def measure(
     return problem.scale*torch.stack([problem.lam*(a - value).square().sum(1), o.square().sum(1) - a.square().sum(1)])
 
 # %% ../nbs/17_meanfield.ipynb #7389d7db
-def arranged(
+def objective_orthogonal(
     problem, # `Problem`
     law, # `PairLaw`
     overlap=1., # Second moment μ of the joint Gram spectrum `(...)`: 1 for orthogonal rows, `1 + h/d` for random ones
@@ -221,8 +222,8 @@ def arranged(
     more = torch.as_tensor(overlap, dtype=torch.float64) - 1
     near, all_ = ((x*more)[..., None, None] for x in (V, V + p.s*(v*v*g).sum()*q))
     Ro = R[..., None].expand(*R.shape, len(o))                                          # axes: laws, values of the others
-    table = noisy(p, y, V[..., None])[..., None, :, :].expand(*Ro.shape, 2, p.grid)
-    for k in range(p.s - 1): table = hit(law[..., None, :], table, Ro, o[:, k])
+    table = average_noise(p, y, V[..., None])[..., None, :, :].expand(*Ro.shape, 2, p.grid)
+    for k in range(p.s - 1): table = add_active_input(law[..., None, :], table, Ro, o[:, k])
     slope = torch.gradient(table[..., :1, :], dim=-1)[0]*((p.grid - 1)/2)/Ro[..., None, None]
     at = (law.e[..., None, :]*v[:, None])[..., None, :, None, :]
     f1, f2, df = lookup(torch.cat([table, slope], -2)[..., None, :, :], at, Ro[..., None, None]).unbind(-2) # laws, others, value, pairs

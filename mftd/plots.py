@@ -95,10 +95,10 @@ def plot_history(
     axes[0].yaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter='{x:g}', minor_locator=NullLocator())
     seen = [(h['epoch'], h['diagnostics']) for h in history if h.get('diagnostics')]
     scores = axes[1].twinx()
-    for k, ax, style in ('n_clusters_dbscan', axes[1], 'o-'), ('silhouette_score', scores, 's--'), ('weight_correlation', scores, ':'):
+    for k, ax, style in ('n_blobs', axes[1], 'o-'), ('silhouette_score', scores, 's--'), ('weight_correlation', scores, ':'):
         ax.plot([e for e, _ in seen], [np.nan if d[k] is None else d[k] for _, d in seen], style, color='k', ms=3)
-        axes[1].plot([], [], style, color='k', ms=3, label=k.replace('n_clusters_dbscan', 'blobs').replace('_', ' '))
-    axes[1].set(xlabel='epoch', ylabel='blobs', ylim=(0, max([4] + [d['n_clusters_dbscan'] + 1 for _, d in seen]))); scores.set(ylabel='silhouette, correlation', ylim=(0, 1.05))
+        axes[1].plot([], [], style, color='k', ms=3, label=k.replace('n_blobs', 'blobs').replace('_', ' '))
+    axes[1].set(xlabel='epoch', ylabel='blobs', ylim=(0, max([4] + [d['n_blobs'] + 1 for _, d in seen]))); scores.set(ylabel='silhouette, correlation', ylim=(0, 1.05))
     for ax in axes: ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes[1].yaxis.set_major_locator(MaxNLocator(integer=True)); axes[1].legend(fontsize=8, loc='lower right')
     return axes
@@ -112,7 +112,7 @@ def plot_over_time(
     axes = axes if axes is not None else plt.subplots(1, 3, figsize=(11, 3), layout='constrained')[1]
     e, nan = [r['epoch'] for r in rows], lambda v: np.nan if v is None else v
     axes[0].plot(e, [r['blobs'] for r in rows], 'o-', color='k'); axes[0].set(ylabel='blobs')
-    right = axes[0].twinx(); right.plot(e, [nan(r['peak_ratio']) for r in rows], 's--', color=COLORS['positive']); right.set_yscale('log'); right.set_ylabel('weakest peak over saddle', color=COLORS['positive'])
+    right = axes[0].twinx(); right.plot(e, [nan(r['peak_saddle_ratio']) for r in rows], 's--', color=COLORS['positive']); right.set_yscale('log'); right.set_ylabel('weakest peak over saddle', color=COLORS['positive'])
     axes[1].plot(e, [max((nan(k) for k in r['radial_ks']), default=np.nan) for r in rows], 'o-', color='k'); axes[1].set(ylabel='worst radial KS distance')
     axes[2].errorbar(e, [nan(r['index']) for r in rows], [nan(r['index_std']) for r in rows], fmt='o-', color='k'); axes[2].set(ylabel='decoupling index')
     for ax in axes: ax.set_xlabel('epoch')

@@ -22,15 +22,15 @@ def zero_loss(
 
 def verdict(
     results, # A record, see `read_results`
-    metrics, # From `compute_lightweight_blob_metrics`
+    metrics, # From `blob_metrics`
 ) -> str: # Markdown
     "How many blobs, how clean, and what the network is worth."
-    n, s, zero = metrics['n_clusters_dbscan'], metrics['silhouette_score'], zero_loss(ExperimentConfig.from_dict(results['config']))
+    n, s, zero = metrics['n_blobs'], metrics['silhouette_score'], zero_loss(ExperimentConfig.from_dict(results['config']))
     blobs = '; '.join(f"{role} at ({e:.3g}, {w:.3g}) with {share:.2%} of the pairs" for role, (e, w), share in zip(metrics['roles'], metrics['centers'], metrics['shares']))
-    valley = min((o for o in metrics['peak_ratios'] if o), default=None)
+    peak_saddle_ratio = min((o for o in metrics['peak_saddle_ratios'] if o), default=None)
     loss = results['training_history'][-1]['test']['scaled_loss'] if results['training_history'] else None
     return ' '.join([f"**{n} blob{'s'*(n!=1)}**: {blobs}." if n>1 else f"**One blob**, centred at ({metrics['centers'][0][0]:.3g}, {metrics['centers'][0][1]:.3g}).",
-        f"The shallowest valley is {valley:.3g} times lower than the peak beside it." if valley else '',
+        f"The shallowest valley is {peak_saddle_ratio:.3g} times lower than the peak beside it." if peak_saddle_ratio else '',
         f"Silhouette {s:.2f}: {'excellent' if s>.7 else 'good' if s>.5 else 'weak'} separation." if s is not None else '',
         f"Encoder and decoder weights correlate at {metrics['weight_correlation']:.3f}." if metrics['weight_correlation'] is not None else '',
         f"Test loss {loss:.3f}, where a network that outputs nothing scores {zero:.3g}." if loss is not None else '',
@@ -77,7 +77,7 @@ def summary(
     "A run in one line."
     h = results['training_history']; diagnostics = h[-1]['diagnostics'] or {} if h else {}
     return dict(name=results['experiment_name'], status=results['status'], epochs=len(h), test_loss=h[-1]['test'].get('scaled_loss') if h else None,
-                blobs=diagnostics.get('n_clusters_dbscan'), silhouette=diagnostics.get('silhouette_score'), correlation=diagnostics.get('weight_correlation'),
+                blobs=diagnostics.get('n_blobs'), silhouette=diagnostics.get('silhouette_score'), correlation=diagnostics.get('weight_correlation'),
                 seconds=sum(e['seconds'] or 0 for e in h), started=results['started_at'], folder=results['output_dir'])
 
 def table(
@@ -111,7 +111,7 @@ def plot_comparison(
         h = load_results(name, output_dir)['training_history']; x = [e['epoch'] for e in h]
         d = [e['diagnostics'] or {} for e in h]
         axes[0].plot(x, [e['test']['scaled_loss'] for e in h], '.-', ms=3, label=Path(name).name)
-        for ax, k in zip(axes[1:], ('weight_correlation', 'n_clusters_dbscan')): ax.plot(x, [o.get(k) if o.get(k) is not None else float('nan') for o in d], '.-', ms=3)
+        for ax, k in zip(axes[1:], ('weight_correlation', 'n_blobs')): ax.plot(x, [o.get(k) if o.get(k) is not None else float('nan') for o in d], '.-', ms=3)
     for ax, label in zip(axes, ('test loss', 'correlation of encoder and decoder', 'blobs')): ax.set(xlabel='epoch', ylabel=label)
     axes[0].legend(fontsize=8)
     return fig

@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 from .config import ConfigError, did_you_mean, ExperimentConfig, write_json
 from .tracking import experiments_dir
-from .trials import blob_quality, flat_params, make_trial, valley
+from .trials import blob_quality, flat_params, make_trial, peak_saddle_ratio
 from .sweep import (
     _plan, _read, _request_stop, _Runner, _save, load_sweep_results, sweep_status, trial_folder)
 
@@ -71,7 +71,7 @@ def epoch_value(
     "An objective after one epoch."
     d = epoch['diagnostics'] or {}
     if name=='loss': return epoch['test'].get('scaled_loss')
-    if name=='blobs' and d: return blob_quality(dict(final_shares=d['shares'], final_valley=valley(d), final_n_clusters=d['n_clusters_dbscan']))
+    if name=='blobs' and d: return blob_quality(dict(final_shares=d['shares'], final_peak_saddle_ratio=peak_saddle_ratio(d), final_n_clusters=d['n_blobs']))
 
 def _watch(directory, trial, name, reported, sweep): # Report new epochs of a running trial to its study; ask it to stop where it should be pruned
     folder = trial_folder(directory, f't{trial.number:04d}')

@@ -108,7 +108,7 @@ def synthetic_records(
     for k in range(n):
         trial = make_trial('reference' if k==0 else f'trial_{k}', 'quick_3blob', **({} if k==0 else dict(seed=k)))
         blobs, seconds = int(rng.choice([1, 2, 3, 3, 3, 5])), float(rng.lognormal(2, .3))
-        d = dict(n_clusters_dbscan=blobs, silhouette_score=float(rng.uniform(.4, .95)) if blobs>1 else None, weight_correlation=.9, peak_ratios=[None] + [float(rng.lognormal(3, 1))]*(blobs - 1), shares=[.9] + [.1/max(1, blobs - 1)]*(blobs - 1))
+        d = dict(n_blobs=blobs, silhouette_score=float(rng.uniform(.4, .95)) if blobs>1 else None, weight_correlation=.9, peak_saddle_ratios=[None] + [float(rng.lognormal(3, 1))]*(blobs - 1), shares=[.9] + [.1/max(1, blobs - 1)]*(blobs - 1))
         history = [dict(epoch=1, seconds=seconds, train={}, test=dict(scaled_loss=float(9 - blobs + rng.normal(0, .4))), diagnostics=d)]
         r = trial_record(trial, dict(status='completed', message=None, training_history=history, output_dir=None)) if k==0 or rng.uniform()>.1 else trial_record(trial, error='diverged in epoch 3')
         records.append(r | dict(wall_seconds=seconds, attempts=1))

@@ -231,6 +231,12 @@ class RunRecord(TypedDict):
     config: dict
     training_history: list[EpochRecord]
 
+def _name_both(diagnostics: dict | None):
+    "Give the blob count under both its names: records once called it `n_clusters_dbscan`."
+    for new, old in (('n_blobs', 'n_clusters_dbscan'), ('peak_saddle_ratios', 'peak_ratios')):
+        for name, other in ((new, old), (old, new)):
+            if diagnostics and other in diagnostics: diagnostics.setdefault(name, diagnostics[other])
+
 def read_results(
     directory, # A run's folder
 ) -> dict: # The contents of `results.json`; status `interrupted` where the process died
@@ -242,6 +248,7 @@ def read_results(
     try: TypeAdapter(RunRecord).validate_python(r)
     except ValueError as e: raise ResultsError(f"{path}: not the record of a run ({e.errors()[0]['msg']} at {'.'.join(map(str, e.errors()[0]['loc'])) or 'the top'})") from None
     if r['status']=='running' and not _alive(r): r['status'] = 'interrupted'
+    for e in r['training_history']: _name_both(e['diagnostics'])
     return {'output_dir': str(directory), 'message': None, 'started_at': None, **r}
 
 # %% ../nbs/07_tracking.ipynb #9ae45239

@@ -13,7 +13,7 @@ from functools import partial
 from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 from .loss import loss_terms
-from .blobs import compute_lightweight_blob_metrics
+from .blobs import blob_metrics
 from .tracking import ExperimentTracker, load_weights
 from .steps import make_optimizer, schedule_factor, take_step
 from .capture import step_graph
@@ -156,12 +156,12 @@ def _epochs(model, train_loader, test_loader, config, tracker, checkpoint, bar, 
         train_metrics = train_epoch(model, train_loader, optimizer, scheduler, config, bar.update, objective, graph)
         if diverged := not _finite(model, train_metrics): model.load_state_dict(before)
         test_metrics = evaluate(model, test_loader, config)
-        diagnostics = compute_lightweight_blob_metrics(model, t.diagnostic_sample_size) if t.enable_diagnostics and not diverged else None
+        diagnostics = blob_metrics(model, t.diagnostic_sample_size) if t.enable_diagnostics and not diverged else None
         if t.enable_diagnostics: tracker.save_pairs(model, epoch)
         tracker.add_epoch(epoch, train_metrics, test_metrics, diagnostics, time.perf_counter() - start)
         if t.save_epoch_checkpoints and not diverged: tracker.save_checkpoint(model, epoch, history=tracker.results['training_history'], **{k: o.state_dict() for k, o in parts.items()})
         tracker.save_results()
-        bar.set_postfix(epoch=epoch, test_loss=f"{test_metrics['scaled_loss']:.3f}", **(dict(blobs=diagnostics['n_clusters_dbscan']) if diagnostics else {}))
+        bar.set_postfix(epoch=epoch, test_loss=f"{test_metrics['scaled_loss']:.3f}", **(dict(blobs=diagnostics['n_blobs']) if diagnostics else {}))
         if graph: tracker.results['environment']['steps'] = graph.refused or 'captured'
         if diverged: return 'diverged', diverged_message(epoch, config)
         if stop.is_set() or tracker.stop_requested(): return 'stopped', f'stopped after epoch {epoch} of {t.epochs}'

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['START_SECONDS', 'make_trial', 'create_sweep_config', 'flat_params', 'grid_trials', 'with_seeds',
-           'measure_epoch_seconds', 'design_sweep', 'valley', 'trial_record', 'blob_quality', 'rank_trials']
+           'measure_epoch_seconds', 'design_sweep', 'peak_saddle_ratio', 'trial_record', 'blob_quality', 'rank_trials']
 
 # %% ../nbs/23_trials.ipynb #738be812
 import itertools
@@ -90,11 +90,11 @@ def design_sweep(
     return trials[:n]
 
 # %% ../nbs/23_trials.ipynb #397f7f70
-def valley(
-    diagnostics, # From `compute_lightweight_blob_metrics`
+def peak_saddle_ratio(
+    diagnostics, # From `blob_metrics`
 ) -> float | None: # None where nothing is separated
     "How many times lower the shallowest saddle is than the peak beside it."
-    return min((o for o in diagnostics.get('peak_ratios') or [] if o), default=None)
+    return min((o for o in diagnostics.get('peak_saddle_ratios') or [] if o), default=None)
 
 def trial_record(
     trial, # See `make_trial`
@@ -109,16 +109,16 @@ def trial_record(
     elif results and status!='completed': error = results['message'] or status
     elif results and not h: status, error = 'failed', f'a result without a training history (epochs = {epochs}): nothing to judge'
     return jsonable(dict(name=trial['name'], success=error is None, status=status, error=error, training_time_seconds=sum(e['seconds'] or 0 for e in h) if h else None,
-        epochs=len(h), final_test_loss=last.get('test', {}).get('scaled_loss'), final_n_clusters=d.get('n_clusters_dbscan'), final_silhouette=d.get('silhouette_score'),
-        final_correlation=d.get('weight_correlation'), final_valley=valley(d), final_shares=d.get('shares'), params=trial['params'], base=trial['base'],
+        epochs=len(h), final_test_loss=last.get('test', {}).get('scaled_loss'), final_n_clusters=d.get('n_blobs'), final_silhouette=d.get('silhouette_score'),
+        final_correlation=d.get('weight_correlation'), final_peak_saddle_ratio=peak_saddle_ratio(d), final_shares=d.get('shares'), params=trial['params'], base=trial['base'],
         config_params=flat_params(trial), output_dir=results['output_dir'] if results else None, **more))
 
 # %% ../nbs/23_trials.ipynb #57b5dc6f
 def blob_quality(
     record, # From `trial_record`
-) -> float: # log10 of `final_valley`; 0 where there is no three-blob structure
+) -> float: # log10 of `final_peak_saddle_ratio`; 0 where there is no three-blob structure
     "How clean three blobs are."
-    shares, v = record['final_shares'] or [], record['final_valley']
+    shares, v = record['final_shares'] or [], record['final_peak_saddle_ratio']
     three = record['final_n_clusters']==3 and shares[0]>.5 and max(shares[1:])<2*min(shares[1:])
     return float(np.log10(v)) if three and v else 0.
 
@@ -128,6 +128,6 @@ def rank_trials(
 ) -> list: # A dict a successful trial, best first
     "Trials by how clean their three blobs are, then by loss."
     good = sorted((r for r in results if r['success']), key=lambda r: (-blob_quality(r), r['final_test_loss'] if r['final_test_loss'] is not None else np.inf))
-    return [dict(name=r['name'], blobs=r['final_n_clusters'], valley=r['final_valley'], silhouette=r['final_silhouette'], correlation=r['final_correlation'], test_loss=r['final_test_loss'], seconds=r['training_time_seconds'], **_shown(r['params'])) for r in good]
+    return [dict(name=r['name'], blobs=r['final_n_clusters'], peak_saddle_ratio=r['final_peak_saddle_ratio'], silhouette=r['final_silhouette'], correlation=r['final_correlation'], test_loss=r['final_test_loss'], seconds=r['training_time_seconds'], **_shown(r['params'])) for r in good]
 
 def _shown(params): return {k: v for k, v in params.items() if isinstance(v, (int, float, str, bool))}

@@ -1,118 +1,250 @@
-"""Build the docs site in _site/ from the notebooks, offline and without running them: python docs/build.py
+"""Build the docs site in _site/ from the notebooks, offline, without running them: docs/build.py
 
-nbdev processes the notebooks as it does for Quarto (hidden cells go, `show_doc` is rendered, names in backticks become links); here they become
-plain MyST notebooks, and Sphinx makes the pages. Warnings are errors.
+nbdev processes the notebooks as it does for Quarto (hidden cells go, `show_doc` is rendered, names
+in backticks become links). Here they become plain MyST notebooks, and Sphinx makes the pages.
+Warnings are errors.
 """
-import re, shutil, sys
+import re
+import shutil
+import sys
 from itertools import groupby
 from pathlib import Path
-import nbformat as nbf, yaml
+import nbformat as nbf
+import yaml
 from execnb.nbio import read_nb
 from nbdev.config import get_config
 from nbdev.doclinks import NbdevLookup
 from nbdev.serve import proc_nbs
+from nbformat import NotebookNode
 from sphinx.cmd.build import build_main
 
-cfg = get_config(); root, nbs = cfg.config_path, cfg.nbs_path; src, site = root/'_site_src', root/'_site'
-base, syms = f'{cfg.doc_host}{cfg.doc_baseurl}', NbdevLookup().syms
-GROUPS = {0: 'What a run is made of', 5: 'A run', 8: 'Built on runs', 11: 'Around runs', 16: 'This site'}   # of the reference, by the first number
+# The reference in the sidebar: group → its rooms. A room that is not named here comes in OTHER.
+GROUPS = {
+    'What a run is made of': 'config data model loss sgld',
+    'A run': 'blobs plots tracking steps capture training decoupling',
+    'Built on runs': 'stage2 ensemble ensemble_training phase_diagram',
+    'Theory': 'numerics meanfield phases cavity dynamics',
+    'Experiments': 'results experiments trials sweep sweep_report search',
+    'Around runs': 'monitor film profiling cli',
+}
+OTHER = 'Further rooms'
+MOVED = {'search': 'search-room'} # Sphinx writes a page search.html of its own
 
-def plain(path): return path.with_name(re.sub(r'^\d+[a-zA-Z0-9]*_', '', path.name))             # 00_config.ipynb → config.ipynb, as nbdev does
-def markdown(text): return nbf.v4.new_markdown_cell(text)
+cfg = get_config()
+root, nbs = cfg.config_path, cfg.nbs_path
+source, site = root/'_site_src', root/'_site'
+base = f'{cfg.doc_host}{cfg.doc_baseurl}'
+symbols = NbdevLookup().syms
 
-def names_in(path):
+def plain(path: Path) -> Path:
+    "Where a notebook goes on the site, as nbdev says: 00_config.ipynb → config.ipynb."
+    name = re.sub(r'^\d+[a-zA-Z0-9]*_', '', path.stem)
+    return path.with_name(MOVED.get(name, name) + path.suffix)
+
+def markdown(text: str) -> NotebookNode:
+    "A new Markdown cell."
+    return nbf.v4.new_markdown_cell(text)
+
+def unbroken(output: NotebookNode) -> NotebookNode:
+    "An output whose tables keep a value and its error on one line."
+    if html := output.get('data', {}).get('text/html'):
+        output.data['text/html'] = html.replace(' ± ', '\u00a0±\u00a0')
+    return output
+
+def names_of(module: str) -> list[str]:
+    "Names that a module of this package exports."
+    depth = module.count('.') + 1
+    inside = [name for name in symbols if name.startswith(f'{module}.')]
+    return [name.rpartition('.')[2] for name in inside if name.count('.')==depth]
+
+def names_in(path: Path) -> dict[str, str]:
     "Name → module, for the names of this package that a notebook defines or imports."
-    found, cells = {}, [c.source for c in read_nb(path).cells if c.cell_type=='code']
-    def exported(mod): return [k.rpartition('.')[2] for k in syms if k.startswith(f'{mod}.') and k.count('.')==mod.count('.') + 1]
-    for s in cells:
-        if m := re.match(r'#\|\s*default_exp (\w+)', s): found |= {n: f'{cfg.lib_name}.{m[1]}' for n in exported(f'{cfg.lib_name}.{m[1]}')}
-        for mod, what in re.findall(rf'^\s*from ({cfg.lib_name}\.\w+) import (.+)$', s, re.M):
-            found |= {n: mod for n in (exported(mod) if what.strip()=='*' else re.findall(r'\w+', what))}
+    found = {}
+    for cell in read_nb(path).cells:
+        if cell.cell_type!='code': continue
+        if own := re.match(r'#\|\s*default_exp (\w+)', cell.source):
+            module = f'{cfg.lib_name}.{own[1]}'
+            found |= dict.fromkeys(names_of(module), module)
+        imports = rf'^\s*from ({cfg.lib_name}\.\w+) import (.+)$'
+        for module, what in re.findall(imports, cell.source, re.M):
+            names = names_of(module) if what.strip()=='*' else re.findall(r'\w+', what)
+            found |= dict.fromkeys(names, module)
     return found
 
 class Page:
     "A processed notebook on its way to Sphinx."
-    def __init__(self, path, proc):
-        self.nb, self.origin = nbf.read(path, 4), nbs/path.relative_to(proc)
-        self.name, self.names = plain(path.relative_to(proc)).with_suffix('').as_posix(), names_in(self.origin)
+    def __init__(self,
+        path: Path, # Notebook that nbdev has processed
+        proc: Path, # Folder of all of them
+    ):
+        relative = path.relative_to(proc)
+        self.nb = nbf.read(path, 4)
+        self.origin = nbs/relative
+        self.name = plain(relative).with_suffix('').as_posix()
+        self.names = names_in(self.origin)
+        self.folds = self.name.startswith('findings/')
+        self.front = self.front_matter()
+        self.title = self.heading = self.front.get('title', self.name)
 
-    def symbol(self, m):
-        "A name in backticks means what it means in the notebook; elsewhere a plain word such as `run` is a word, unless it is called."
-        name, url = m[1].removesuffix('()'), m[2]; first = name.partition('.')[0]
-        if first in self.names: url = syms.get(f'{self.names[first]}.{name}', [url])[0]
-        elif re.fullmatch('[a-z]+', name) and not m[1].endswith('()'): return f'`{name}`'
+    def front_matter(self) -> dict:
+        "Title and description, which nbdev has put into a raw cell."
+        for cell in self.nb.cells:
+            if cell.cell_type=='raw' and cell.source.startswith('---'):
+                return yaml.safe_load(cell.source.strip().strip('-'))
+        return {}
+
+    def symbol(self, found: re.Match) -> str:
+        """A name in backticks means what it means in the notebook.
+
+        Elsewhere a plain word such as `run` is a word, unless it is called.
+        """
+        shown, url = found.groups()
+        name = shown.removesuffix('()')
+        first = name.partition('.')[0]
+        if first in self.names:
+            url = symbols.get(f'{self.names[first]}.{name}', [url])[0]
+        elif re.fullmatch('[a-z]+', shown): return f'`{name}`'
         page, _, anchor = url.removeprefix(f'{base}/').partition('.html#')
-        return f"[`{m[1]}`](/{page}.ipynb#{anchor.replace('.', '')})"
+        page, anchor = plain(Path(f'{page}.ipynb')), anchor.replace('.', '')
+        return f'[`{shown}`](/{page.as_posix()}#{anchor})'
 
-    def link(self, m):
+    def link(self, found: re.Match) -> str:
         "A relative link: to a page of this site, or to a file of the repository."
-        to, hash, anchor = m[1].partition('#'); path = (self.origin.parent/to).resolve()
-        if not to or ':' in to or to.startswith('/') or not path.exists(): return m[0]
-        if not path.is_relative_to(nbs): return f']({cfg.git_url}/blob/{cfg.branch}/{path.relative_to(root).as_posix()})'
-        return f'](/{plain(path.relative_to(nbs)).as_posix()}{hash}{anchor})'
+        to, mark, anchor = found[1].partition('#')
+        path = (self.origin.parent/to).resolve()
+        if not to or ':' in to or to.startswith('/') or not path.exists(): return found[0]
+        if path.is_relative_to(nbs):
+            return f'](/{plain(path.relative_to(nbs)).as_posix()}{mark}{anchor})'
+        file = path.relative_to(root).as_posix()
+        return f']({cfg.git_url}/blob/{cfg.branch}/{file})'
 
-    def prose(self, s):
-        s = re.sub(r'(\]\([^)]*\))\{[^}]*\}', r'\1', s)                                         # Quarto's link attributes
-        s = re.sub(r'^(:::+)\s*\{\.callout-(\w+)[^}]*\}', r'\1{\2}', s, flags=re.M)             # Quarto's callouts
-        s = re.sub(rf'\[`([^`]+)`\]\(({re.escape(base)}/[^)]*)\)', self.symbol, s)
-        return re.sub(r'\]\(([^)\s]+)\)', self.link, s)
+    def prose(self, text: str) -> str:
+        "Markdown with Quarto's link attributes and callouts, names and links as Sphinx wants them."
+        text = re.sub(r'(\]\([^)]*\))\{[^}]*\}', r'\1', text)
+        callout = r'^(:::+)\s*\{\.callout-(\w+)[^}]*\}'
+        text = re.sub(callout, r'\1{\2}', text, flags=re.M)
+        name = rf'\[`([^`]+)`\]\(({re.escape(base)}/[^)]*)\)'
+        text = re.sub(name, self.symbol, text)
+        return re.sub(r'\]\(([^)\s]+)\)', self.link, text)
 
-    def cells(self, c):
+    def cells(self, cell: NotebookNode) -> list[NotebookNode]:
         "What becomes of a cell."
-        if c.cell_type=='raw' or c.source.startswith('<!-- WARNING: THIS FILE'): return []
-        if c.cell_type=='markdown':
-            c.source = self.prose(c.source)
-            if h := re.findall(r'^#+ (.*)$', c.source, re.M): self.heading = h[-1]
-            return [c]
-        options, code = re.match(r'((?:\s*#\s*\|.*\n?)*)(.*)', c.source, re.S).groups()
-        options = dict(re.findall(r'#\s*\|\s*([\w-]+)\s*:\s*(.*)', options)); c.source = code
+        if cell.cell_type=='raw' or cell.source.startswith('<!-- WARNING: THIS FILE'): return []
+        if cell.cell_type=='markdown':
+            cell.source = self.prose(cell.source)
+            headings = re.findall(r'^#+ (.*)$', cell.source, re.M)
+            if headings: self.heading = headings[-1]
+            return [cell]
+        options, cell.source = re.match(r'((?:\s*#\s*\|.*\n?)*)(.*)', cell.source, re.S).groups()
+        options = dict(re.findall(r'#\s*\|\s*([\w-]+)\s*:\s*(.*)', options))
         if options.get('include')=='false': return []
-        shown = [markdown(self.prose(o.data['text/markdown'])) for o in c.outputs if 'text/markdown' in o.get('data', {})]
+        texts = [o for o in cell.outputs if 'text/markdown' in o.get('data', {})]
+        shown = [markdown(self.prose(o.data['text/markdown'])) for o in texts]
         if options.get('output')=='asis': return shown
-        c.outputs = [o for o in c.outputs if 'text/markdown' not in o.get('data', {})]
-        c.metadata = nbf.NotebookNode(tags=[t for k, t in (('echo', 'remove-input'), ('output', 'remove-output')) if options.get(k)=='false'], mystnb=dict(image=dict(alt=self.heading)))
-        return [c, *shown]
+        cell.outputs = [unbroken(o) for o in cell.outputs if o not in texts]
+        alt = dict(image=dict(alt=self.heading))
+        cell.metadata = NotebookNode(tags=self.tags(options), mystnb=alt)
+        return [cell, *shown]
 
-    def in_order(self):
+    def tags(self, options: dict[str, str]) -> list[str]:
+        "What myst-nb hides of a code cell: on a page of findings, the code until it is opened."
+        tags = []
+        if options.get('echo')=='false': tags.append('remove-input')
+        elif self.folds: tags.append('hide-input')
+        if options.get('output')=='false': tags.append('remove-output')
+        return tags
+
+    def in_order(self) -> list[NotebookNode]:
         "nbdev shows the definitions of a cell from last to first: by line of the source instead."
-        def shown(c): return c.cell_type=='code' and '#| output: asis' in c.source
-        def line(c): return int((re.findall(r'#L(\d+)', str(c.outputs)) or [0])[0])
-        return [c for asis, run in groupby(self.nb.cells, shown) for c in (sorted(run, key=line) if asis else run)]
+        def documents(cell: NotebookNode) -> bool:
+            return cell.cell_type=='code' and '#| output: asis' in cell.source
+        def line(cell: NotebookNode) -> int:
+            found = re.search(r'#L(\d+)', str(cell.outputs))
+            return int(found[1]) if found else 0
+        cells = []
+        for ordered, run in groupby(self.nb.cells, documents):
+            cells += sorted(run, key=line) if ordered else run
+        return cells
 
     def write(self):
-        front = next((yaml.safe_load(c.source.strip().strip('-')) for c in self.nb.cells if c.cell_type=='raw' and c.source.startswith('---')), {})
-        self.title = self.heading = front.get('title', self.name)
-        self.nb.metadata.pop('widgets', None)                                                   # they would fetch scripts; a widget's last picture is stored beside it
-        self.nb.cells = [markdown(f'# {self.title}' + (f"\n\n> {self.prose(front['description'])}" if front.get('description') else ''))] + sum(map(self.cells, self.in_order()), [])
-        for c in self.nb.cells: c.setdefault('id', nbf.v4.new_markdown_cell().id)
-        to = src/f'{self.name}.ipynb'; to.parent.mkdir(parents=True, exist_ok=True); nbf.write(self.nb, to)
+        "The page as Sphinx reads it."
+        head = f'# {self.title}'
+        if about := self.front.get('description'): head += f'\n\n> {self.prose(about)}'
+        self.nb.metadata.pop('widgets', None) # they would fetch scripts; a picture is stored
+        cells = [markdown(head)]
+        for cell in self.in_order(): cells += self.cells(cell)
+        for cell in cells: cell.setdefault('id', nbf.v4.new_markdown_cell().id)
+        self.nb.cells = cells
+        self.save()
 
-def navigation(pages):
-    "The sidebar: groups and order from the tables of the home page; whatever they do not name comes last."
-    text = '\n'.join(c.source for c in read_nb(nbs/'index.ipynb').cells if c.cell_type=='markdown')
-    said = {plain(Path(to)).as_posix(): (label, about) for label, to, about in re.findall(r'^\| *\[(.*?)\]\((.*?)\.ipynb\) *\| *(.*?) *\|$', text, re.M)}
-    def entry(p):
-        if not re.match(r'\d', p.origin.name): return f"{said[p.name][0] if p.name in said else p.title} <{p.name}>"
-        return f"{p.title}: {re.split('[,:]', said[p.name][1])[0].replace('`', '')} <{p.name}>" if p.name in said else f'{p.title} <{p.name}>'
-    def group(p):
-        if '/' in p.name: return p.name.partition('/')[0].capitalize()
-        return GROUPS[max(k for k in GROUPS if k<=int(m[0]))] if (m := re.match(r'\d+', p.origin.name)) else 'Overview'
-    place = {n: k for k, n in enumerate(said)}; groups = {g: [] for g in ('Overview', 'Tutorials', 'Findings', *GROUPS.values())}
-    for p in sorted(pages, key=lambda p: (place.get(p.name, len(place)), p.origin)):
-        if p.name!='index': groups.setdefault(group(p), []).append(entry(p))
-    return [markdown('\n'.join(['```{toctree}', ':hidden:', f':caption: {g}', '', *entries, '```'])) for g, entries in groups.items() if entries]
+    def save(self):
+        "Write the notebook into the sources of the site."
+        to = source/f'{self.name}.ipynb'
+        to.parent.mkdir(parents=True, exist_ok=True)
+        nbf.write(self.nb, to)
 
-def main():
+    @property
+    def group(self) -> str:
+        "Which part of the sidebar it belongs to."
+        if '/' in self.name: return self.name.partition('/')[0].capitalize()
+        if not self.is_room: return 'Overview'
+        room = self.origin.stem.partition('_')[2]
+        return next((group for group, rooms in GROUPS.items() if room in rooms.split()), OTHER)
+
+    @property
+    def is_room(self) -> bool:
+        "Does the notebook have a number? Then it documents a module."
+        return bool(re.match(r'\d', self.origin.name))
+
+def home_tables() -> dict[str, tuple[str, str]]:
+    "Page → its label and what is said about it, in the order of the home page's tables."
+    cells = read_nb(nbs/'index.ipynb').cells
+    text = '\n'.join(cell.source for cell in cells if cell.cell_type=='markdown')
+    rows = re.findall(r'^\| *\[(.*?)\]\((.*?)\.ipynb\) *\| *(.*?) *\|$', text, re.M)
+    return {plain(Path(to)).as_posix(): (label, about) for label, to, about in rows}
+
+def navigation(pages: list[Page]) -> list[NotebookNode]:
+    "The sidebar, in the order of the home page's tables; what they do not name comes last."
+    named = home_tables()
+    place = {name: k for k, name in enumerate(named)}
+    def order(page: Page) -> tuple[int, Path]:
+        return place.get(page.name, len(place)), page.origin
+    def entry(page: Page) -> str:
+        label, about = named.get(page.name, (page.title, ''))
+        if page.is_room:
+            topic = re.split('[,:]', about)[0].replace('`', '')
+            label = f'{page.title}: {topic}' if topic else page.title
+        return f'{label} <{page.name}>'
+    groups = {name: [] for name in ('Overview', 'Tutorials', 'Findings', *GROUPS, OTHER)}
+    for page in sorted(pages, key=order):
+        if page.name!='index': groups.setdefault(page.group, []).append(entry(page))
+    def toctree(group: str, entries: list[str]) -> NotebookNode:
+        lines = ['```{toctree}', ':hidden:', f':caption: {group}', '', *entries, '```']
+        return markdown('\n'.join(lines))
+    return [toctree(group, entries) for group, entries in groups.items() if entries]
+
+def copy_images(proc: Path):
+    "Pictures that notebooks link to."
+    for suffix in 'png', 'svg', 'gif':
+        for image in proc.rglob(f'*.{suffix}'):
+            to = source/image.relative_to(proc)
+            to.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(image, to)
+
+def main() -> int:
+    "Build; 0 where nothing was wrong."
     proc = proc_nbs(n_workers=2, force=True)
-    for o in src, site: shutil.rmtree(o, ignore_errors=True)
-    pages = [Page(p, proc) for p in sorted(proc.rglob('*.ipynb'))]
-    for p in pages:
-        if p.name=='index': home = p
-        p.write()
-    home.nb.cells += navigation(pages); nbf.write(home.nb, src/'index.ipynb')
-    for p in (o for k in ('png', 'svg', 'gif') for o in proc.rglob(f'*.{k}')): (src/p.relative_to(proc)).parent.mkdir(parents=True, exist_ok=True); shutil.copy2(p, src/p.relative_to(proc))
-    failed = build_main(['-q', '-W', '--keep-going', '-j', '2', '-b', 'html', '-c', str(root/'docs'), str(src), str(site)])
-    for o in src, root/'jupyter_execute': shutil.rmtree(o, ignore_errors=True)                   # the second one is myst-nb's
+    for folder in source, site: shutil.rmtree(folder, ignore_errors=True)
+    pages = [Page(path, proc) for path in sorted(proc.rglob('*.ipynb'))]
+    for page in pages: page.write()
+    home = next(page for page in pages if page.name=='index')
+    home.nb.cells += navigation(pages)
+    home.save()
+    copy_images(proc)
+    options = ['-q', '-W', '--keep-going', '-j', '2', '-b', 'html', '-c', str(root/'docs')]
+    failed = build_main([*options, str(source), str(site)])
+    executed = root/'jupyter_execute' # myst-nb's
+    for folder in source, executed: shutil.rmtree(folder, ignore_errors=True)
     return failed
 
 if __name__=='__main__': sys.exit(main())

@@ -9,11 +9,11 @@ __all__ = ['Positive', 'NonNegative', 'Count', 'SECTIONS', 'FIELDS', 'PRESETS', 
 
 # %% ../nbs/00_config.ipynb #ca6eec83
 import dataclasses, difflib, functools, json, os, tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, dataclass_transform
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
-from fastcore.basics import patch
 
 # %% ../nbs/00_config.ipynb #5781db30
 class ConfigError(ValueError):
@@ -21,45 +21,64 @@ class ConfigError(ValueError):
 
 # %% ../nbs/00_config.ipynb #3016ffd6
 def did_you_mean(
-    name, # What was given
-    known, # Iterable of the names that exist
-) -> str: # A clause to append to an error message
+    name: object, # what was given
+    known: Iterable[str], # the names that exist
+) -> str: # a clause to append to an error message
     "The nearest known name, or all of them if none is near."
-    near = difflib.get_close_matches(str(name), list(known), 1)
-    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(map(str, known))}"
+    known = list(known)
+    near = difflib.get_close_matches(str(name), known, 1)
+    if near: return f"did you mean {near[0]!r}?"
+    return f"known: {', '.join(map(str, known))}"
 
 # %% ../nbs/00_config.ipynb #35365111
-_patterns = dict(device="'auto', 'cpu', 'mps', 'cuda' or 'cuda:<n>'", experiment_name="letters, digits, '_', '+', '-' and, not at the start, '.'")
+_PATTERNS = dict(
+    device="'auto', 'cpu', 'mps', 'cuda' or 'cuda:<n>'",
+    experiment_name="letters, digits, '_', '+', '-' and, not at the start, '.'",
+) # field → what its regular expression means
 
-def _sentence(e, # One entry of pydantic's `ValidationError.errors()`
-    known): # Names of the fields that exist
+def _choices(error: Any) -> list[str]: # of pydantic's "'a', 'b' or 'c'"
+    return error['ctx']['expected'].replace("'", '').replace(' or ', ', ').split(', ')
+
+def _sentence(
+    error: Any, # one entry of pydantic's `ValidationError.errors()`
+    known: Iterable[str], # names of the fields that exist
+) -> str:
     "One line for one problem: field, value, what is allowed."
-    name, value = e['loc'][0], e['input']
-    if e['type']=='unexpected_keyword_argument': return f"unknown field {name!r}; {did_you_mean(name, known)}"
-    if e['type']=='string_pattern_mismatch': return f"{name} = {value!r}: should be {_patterns[name]}"
-    allowed = e['msg'].replace('Input should be', 'should be').replace('a valid integer', 'an integer').replace('a valid ', 'a ')
-    near = did_you_mean(value, e['ctx']['expected'].replace("'", '').replace(' or ', ', ').split(', ')) if e['type']=='literal_error' else ''
-    return f"{name} = {value!r}: {allowed}" + (f"; {near}" if near.startswith('did') else '')
+    name, value, kind = error['loc'][0], error['input'], error['type']
+    if kind=='unexpected_keyword_argument':
+        return f"unknown field {name!r}; {did_you_mean(name, known)}"
+    if kind=='string_pattern_mismatch':
+        return f"{name} = {value!r}: should be {_PATTERNS[name]}"
+    allowed = error['msg'].replace('Input should be', 'should be')
+    allowed = allowed.replace('a valid integer', 'an integer').replace('a valid ', 'a ')
+    sentence = f"{name} = {value!r}: {allowed}"
+    if kind!='literal_error': return sentence
+    near = did_you_mean(value, _choices(error))
+    return f"{sentence}; {near}" if near.startswith('did') else sentence
 
 # %% ../nbs/00_config.ipynb #de084fcd
-def section(cls): # A class with annotated fields and, if it needs one, a `problems` method
+@dataclass_transform(frozen_default=True)
+def section(
+    cls: type, # a class with annotated fields and, if it needs one, a `problems` method
+) -> Any:
     "Make `cls` a frozen, strictly checked dataclass that raises `ConfigError`."
-    cls = dataclass(cls, frozen=True, config=ConfigDict(extra='forbid', strict=True, allow_inf_nan=False))
+    rules = ConfigDict(extra='forbid', strict=True, allow_inf_nan=False)
+    cls = dataclass(cls, frozen=True, config=rules)
     init = cls.__init__
     @functools.wraps(init)
     def __init__(self, *args, **kwargs):
         try: init(self, *args, **kwargs)
         except ValidationError as e:
             errors = [_sentence(o, cls.__dataclass_fields__) for o in e.errors()]
-        else: errors = [p for p in getattr(self, 'problems', list)() if p]
+        else: errors = list(self.problems()) if hasattr(self, 'problems') else []
         if errors: raise ConfigError('\n'.join(errors))
     cls.__init__ = __init__
     return cls
 
 # %% ../nbs/00_config.ipynb #152af43a
-Positive = Annotated[float, Field(gt=0)] # A number above 0
-NonNegative = Annotated[float, Field(ge=0)] # A number from 0 on
-Count = Annotated[int, Field(ge=1)] # A whole number from 1 on
+Positive = Annotated[float, Field(gt=0)] # a number above 0
+NonNegative = Annotated[float, Field(ge=0)] # a number from 0 on
+Count = Annotated[int, Field(ge=1)] # a whole number from 1 on
 
 # %% ../nbs/00_config.ipynb #e71fbdb2
 @section
@@ -75,167 +94,209 @@ class ModelConfig:
 @section
 class TrainingConfig:
     "The optimizer, its schedule, the penalties, and what is watched and kept on the way."
-    optimizer_type: Literal['adam', 'sgld'] = 'adam' # Adam, or stochastic gradient Langevin dynamics
+    optimizer_type: Literal['adam', 'sgld'] = 'adam' # Adam, or Langevin dynamics
     learning_rate: Positive = 0.02 # Step size
     temperature: NonNegative = 0. # Langevin temperature `T` (SGLD only)
     frozen_encoder: bool = False # Train the decoder alone (Stage 2)?
-    batch_size: Count = 10_000 # Samples a step `B`
+    batch_size: Count = 10_000 # Samples per step `B`
     epochs: Annotated[int, Field(ge=0)] = 20 # Passes over `train_dataset_size` samples
-    learning_rate_schedule: Literal['constant', 'cosine'] = 'constant' # Constant, or a cosine decay to 0 over the run
-    warmup_fraction: Annotated[float, Field(ge=0, lt=1)] = 0. # Share of all steps over which the rate rises linearly
+    learning_rate_schedule: Literal['constant', 'cosine'] = 'constant' # Cosine: decays to 0
+    warmup_fraction: Annotated[float, Field(ge=0, lt=1)] = 0. # Share of steps of rising rate
     l2_regularization: NonNegative = 0. # λ of λ·Σw² on both layers' weights
     encoder_regularization: NonNegative = 0. # Added to it for the encoder
     decoder_regularization: NonNegative = 0.03 # Added to it for the decoder
     enable_diagnostics: bool = True # Count blobs after every epoch?
-    diagnostic_sample_size: Annotated[int, Field(ge=2)] = 5_000 # Weight pairs kept an epoch, and used for the silhouette
+    diagnostic_sample_size: Annotated[int, Field(ge=2)] = 5_000 # Pairs kept, and for the silhouette
     save_epoch_checkpoints: bool = False # Keep a checkpoint of every epoch?
-    checkpoints_kept: Annotated[int, Field(ge=0)] = 0 # Newest epoch checkpoints that are kept; 0 keeps all
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0 # Fixes initial weights, data and Langevin noise
-    device: Annotated[str, Field(pattern=r'^(auto|cpu|mps|cuda(:\d+)?)$')] = 'auto' # `auto`: a GPU if there is one
+    checkpoints_kept: Annotated[int, Field(ge=0)] = 0 # Newest ones that are kept; 0 keeps all
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0 # Fixes initial weights, data, Langevin noise
+    device: Annotated[str, Field(pattern=r'^(auto|cpu|mps|cuda(:\d+)?)$')] = 'auto' # A GPU if any
     allow_tf32: bool = False # TensorFloat-32 in matrix products on NVIDIA GPUs?
-    def problems(self):
+    def problems(self) -> Iterator[str]:
         "A temperature needs Langevin dynamics."
-        return [self.temperature>0 and self.optimizer_type!='sgld' and
-            f"temperature = {self.temperature}: should be 0 unless optimizer_type = 'sgld' ({self.optimizer_type!r} has no temperature)"]
+        if self.temperature>0 and self.optimizer_type!='sgld':
+            yield (f"temperature = {self.temperature}: should be 0 unless optimizer_type = 'sgld' "
+                   f"({self.optimizer_type!r} has no temperature)")
 
 # %% ../nbs/00_config.ipynb #d0f474b0
 @section
 class LossConfig:
     "What is minimised."
-    loss_type: Literal['mse', 'scaled_mse'] = 'scaled_mse' # Mean over entries, or `lambda_on`-weighted sum over positions
+    loss_type: Literal['mse', 'scaled_mse'] = 'scaled_mse' # Mean over entries, or a weighted sum
     lambda_on: Positive = 16. # Weight of active positions against inactive ones (`scaled_mse`)
 
 # %% ../nbs/00_config.ipynb #b2cb3191
 @section
 class DataConfig:
-    "The samples: `sparsity` active positions among `d`, values uniform in `[signal_low, signal_high]`, plus Gaussian noise."
+    "The samples: `sparsity` active positions among `d`, with uniform values and Gaussian noise."
     d: Count = 1024 # Input dimension
-    sparsity: Count = 2 # Active positions a sample `s`
+    sparsity: Count = 2 # Active positions per sample `s`
     noise_variance: NonNegative = 0.005 # Variance σ² of the noise on every position
     signal_low: float = 0.5 # Lower end of the active values
     signal_high: float = 1.5 # Upper end of the active values
-    train_dataset_size: Count = 300_000 # Samples an epoch
+    train_dataset_size: Count = 300_000 # Samples per epoch
     test_dataset_size: Count = 5_000 # Samples of the fixed test set
-    noise_sampling: Literal['dense', 'projected'] = 'dense' # Draw `(B, d)` noise, or only what the encoder sees of it
+    noise_sampling: Literal['dense', 'projected'] = 'dense' # Or what the encoder sees of it
     resample: bool = True # Fresh samples every epoch, or the same ones again?
-    def problems(self):
-        "No more active positions than there are, a range with two ends in order, projected noise only where it is fresh."
-        return [
-            self.sparsity>self.d and f"sparsity = {self.sparsity}: should be at most d = {self.d}",
-            self.signal_low>self.signal_high and f"signal_low = {self.signal_low}: should be at most signal_high = {self.signal_high}",
-            self.noise_sampling=='projected' and not self.resample and
-                "noise_sampling = 'projected': should be 'dense' when resample = False (projected noise exists only as fresh noise)"]
+    def problems(self) -> Iterator[str]:
+        "Not more active positions than inputs, ends in order, projected noise only if fresh."
+        if self.sparsity>self.d:
+            yield f"sparsity = {self.sparsity}: should be at most d = {self.d}"
+        if self.signal_low>self.signal_high:
+            yield (f"signal_low = {self.signal_low}: "
+                   f"should be at most signal_high = {self.signal_high}")
+        if self.noise_sampling=='projected' and not self.resample:
+            yield ("noise_sampling = 'projected': should be 'dense' when resample = False "
+                   "(projected noise exists only as fresh noise)")
 
 # %% ../nbs/00_config.ipynb #eb8c131e
 def write_json(
-    path, # Where to
-    obj, # Anything `json` writes; NaN and infinity are refused
+    path: Path | str, # where to
+    obj: Any, # anything `json` writes; NaN and infinity are refused
 ):
-    "Write valid JSON atomically: a reader sees the old file or the new one, never a part. Raises `ValueError` on NaN."
+    "Write valid JSON atomically: a reader sees the old file or the new one. Raises `ValueError`."
     path, text = Path(path), json.dumps(obj, indent=1, allow_nan=False)
-    fd, tmp = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
+    handle, tmp = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
     try:
-        with os.fdopen(fd, 'w', encoding='utf-8') as f: f.write(text + '\n'); f.flush(); os.fsync(f.fileno())
-        os.chmod(tmp, 0o644); os.replace(tmp, path)
-    except BaseException: os.unlink(tmp); raise
+        with os.fdopen(handle, 'w', encoding='utf-8') as f:
+            f.write(text + '\n')
+            f.flush()
+            os.fsync(f.fileno())
+        os.chmod(tmp, 0o644)
+        os.replace(tmp, path)
+    except BaseException:
+        os.unlink(tmp)
+        raise
+
+# %% ../nbs/00_config.ipynb #913a10b7
+SECTIONS = dict(
+    model=ModelConfig,
+    training=TrainingConfig,
+    loss=LossConfig,
+    data=DataConfig,
+) # section → its class
+FIELDS = {f.name: name for name, cls in SECTIONS.items()
+          for f in dataclasses.fields(cls)} # flat field name → its section
+
+def _known_names(dotted: bool) -> list[str]: # of fields, with their sections too if `dotted`
+    names = [*FIELDS, 'experiment_name']
+    if dotted: names += [f'{section}.{field}' for field, section in FIELDS.items()]
+    return names
 
 # %% ../nbs/00_config.ipynb #9354d985
+_Name = Annotated[str, Field(pattern=r'^[\w+-][\w.+-]*$', max_length=100)]
+
 @section
 class ExperimentConfig:
     "Everything that determines a run."
-    experiment_name: Annotated[str, Field(pattern=r'^[\w+-][\w.+-]*$', max_length=100)] = 'reference_3blob' # Names the run's folder: letters, digits, `_ . + -`
+    experiment_name: _Name = 'reference_3blob' # Names the run's folder: letters, digits, `_ . + -`
     model: ModelConfig = Field(default_factory=ModelConfig) # The network
     training: TrainingConfig = Field(default_factory=TrainingConfig) # How it is trained
     loss: LossConfig = Field(default_factory=LossConfig) # What is minimised
     data: DataConfig = Field(default_factory=DataConfig) # What it sees
-    def problems(self):
-        "What spans sections: a batch within the dataset, no more hidden units than inputs under projected noise."
-        B, N, h, d = self.training.batch_size, self.data.train_dataset_size, self.model.hidden_size, self.data.d
-        return [B>N and f"batch_size = {B}: should be at most train_dataset_size = {N}",
-                self.data.noise_sampling=='projected' and h>d and f"noise_sampling = 'projected': needs hidden_size = {h} to be at most d = {d}"]
 
-# %% ../nbs/00_config.ipynb #1a31e932
-SECTIONS = dict(model=ModelConfig, training=TrainingConfig, loss=LossConfig, data=DataConfig) # section → its class
-FIELDS = {f.name: s for s, cls in SECTIONS.items() for f in dataclasses.fields(cls)} # flat field name → its section
+    def problems(self) -> Iterator[str]:
+        "What spans sections: a batch within the dataset, `h` at most `d` under projected noise."
+        batch_size, samples = self.training.batch_size, self.data.train_dataset_size
+        if batch_size>samples:
+            yield f"batch_size = {batch_size}: should be at most train_dataset_size = {samples}"
+        h, d = self.model.hidden_size, self.data.d
+        if self.data.noise_sampling=='projected' and h>d:
+            yield ("noise_sampling = 'projected': "
+                   f"needs hidden_size = {h} to be at most d = {d}")
 
-# %% ../nbs/00_config.ipynb #30809ed3
-@patch(cls_method=True)
-def from_dict(cls: ExperimentConfig,
-    d, # Nested dict as `to_dict` gives it; missing fields take their defaults
-): # `ExperimentConfig`
-    "Build a config from a nested dict. Raises `ConfigError`."
-    if not isinstance(d, dict): raise ConfigError(f"a config should be a dict with the sections {', '.join(SECTIONS)}; got {d!r:.80}")
-    for s in SECTIONS.keys() & d.keys():
-        if not isinstance(d[s], dict): raise ConfigError(f"{s} = {d[s]!r:.80}: should be a dict of {s} fields")
-    return cls(**{k: SECTIONS[k](**v) if k in SECTIONS else v for k, v in d.items()})
+    def to_dict(self) -> dict: # nested, ready for JSON
+        "The inverse of `from_dict`."
+        return dataclasses.asdict(self)
 
-# %% ../nbs/00_config.ipynb #d74da5c6
-@patch
-def to_dict(self: ExperimentConfig) -> dict: # Nested, ready for JSON
-    "The inverse of `from_dict`."
-    return dataclasses.asdict(self)
+    @classmethod
+    def from_dict(cls,
+        nested: dict, # as `to_dict` gives it; missing fields take their defaults
+    ) -> 'ExperimentConfig':
+        "Build a config from a nested dict. Raises `ConfigError`."
+        if not isinstance(nested, dict):
+            names = ', '.join(SECTIONS)
+            raise ConfigError(f"a config should be a dict with the sections {names}; "
+                              f"got {nested!r:.80}")
+        given = dict(nested)
+        for name in SECTIONS.keys() & given.keys():
+            fields = given[name]
+            if not isinstance(fields, dict):
+                raise ConfigError(f"{name} = {fields!r:.80}: should be a dict of {name} fields")
+            given[name] = SECTIONS[name](**fields)
+        return cls(**given)
 
-# %% ../nbs/00_config.ipynb #9c6ed3b8
-@patch
-def save(self: ExperimentConfig,
-    path, # JSON file to write
-):
-    "Write the config as JSON, atomically."
-    write_json(path, self.to_dict())
+    def save(self,
+        path: Path | str, # JSON file to write
+    ):
+        "Write the config as JSON, atomically."
+        write_json(path, self.to_dict())
 
-@patch(cls_method=True)
-def load(cls: ExperimentConfig,
-    path, # JSON file
-): # `ExperimentConfig`
-    "Read a config from a JSON file. Raises `ConfigError` that names the file."
-    try: return cls.from_dict(json.loads(Path(path).read_text(encoding='utf-8')))
-    except (OSError, ValueError) as e: raise ConfigError(f"{path}: {e}") from None
+    @classmethod
+    def load(cls,
+        path: Path | str, # JSON file
+    ) -> 'ExperimentConfig':
+        "Read a config from a JSON file. Raises `ConfigError` that names the file."
+        try: return cls.from_dict(json.loads(Path(path).read_text(encoding='utf-8')))
+        except (OSError, ValueError) as e: raise ConfigError(f"{path}: {e}") from None
 
-# %% ../nbs/00_config.ipynb #88788237
-@patch
-def override(self: ExperimentConfig,
-    changes=None, # Dict of flat (`learning_rate`) or dotted (`training.learning_rate`) names, besides keyword arguments
-    **kwargs, # Flat names
-): # `ExperimentConfig`
-    "A copy with some fields changed, checked as a whole. Raises `ConfigError` on an unknown name or an impossible value."
-    d = self.to_dict()
-    for name, v in {**(changes or {}), **kwargs}.items():
-        section, _, field = name.rpartition('.')
-        if name=='experiment_name': d[name] = v
-        elif field in FIELDS and section in ('', FIELDS[field]): d[FIELDS[field]][field] = v
-        else: raise ConfigError(f"unknown field {name!r}; {did_you_mean(name, [*FIELDS, *(f'{s}.{f}' for f, s in FIELDS.items()), 'experiment_name'] if '.' in name else [*FIELDS, 'experiment_name'])}")
-    return self.from_dict(d)
+    def override(self,
+        changes: dict | None=None, # by flat or dotted (`training.learning_rate`) name
+        **kwargs: Any, # by flat name
+    ) -> 'ExperimentConfig':
+        "A copy with some fields changed, checked as a whole. Raises `ConfigError`."
+        nested = self.to_dict()
+        for name, value in {**(changes or {}), **kwargs}.items():
+            section, _, field = name.rpartition('.')
+            if name=='experiment_name': nested[name] = value
+            elif field in FIELDS and section in ('', FIELDS[field]):
+                nested[FIELDS[field]][field] = value
+            else:
+                near = did_you_mean(name, _known_names('.' in name))
+                raise ConfigError(f"unknown field {name!r}; {near}")
+        return self.from_dict(nested)
+
+    @classmethod
+    def from_preset(cls,
+        name: Path | str, # a name in `PRESETS`, or the path of a config JSON
+    ) -> 'ExperimentConfig': # named as the preset or the file
+        "The config of a preset, or of a JSON file of your own. Raises `ConfigError`."
+        if name in PRESETS: return cls(experiment_name=str(name)).override(PRESETS[str(name)])
+        if str(name).endswith('.json') or Path(name).is_file(): return cls.load(name)
+        near = did_you_mean(name, PRESETS)
+        raise ConfigError(f"unknown preset {str(name)!r}, and no config JSON of that name; {near}")
 
 # %% ../nbs/00_config.ipynb #e1b9861b
 PRESETS = dict(
     reference_3blob=dict(noise_sampling='projected'),
     reference_3blob_unit=dict(noise_sampling='projected', signal_low=1., signal_high=1.),
-    baseline=dict(noise_sampling='projected', lambda_on=32., learning_rate=0.01, decoder_regularization=0.01, epochs=300),
-    quick_3blob=dict(d=256, hidden_size=128, batch_size=2000, train_dataset_size=60_000, test_dataset_size=2000, lambda_on=4., decoder_regularization=0.025,
-                     learning_rate=0.05, learning_rate_schedule='cosine', encoder_initialization_scale=0.1, decoder_initialization_scale=0.1),
+    baseline=dict(
+        noise_sampling='projected', lambda_on=32., learning_rate=0.01,
+        decoder_regularization=0.01, epochs=300),
+    quick_3blob=dict(
+        d=256, hidden_size=128, batch_size=2000, train_dataset_size=60_000, test_dataset_size=2000,
+        lambda_on=4., decoder_regularization=0.025,
+        learning_rate=0.05, learning_rate_schedule='cosine',
+        encoder_initialization_scale=0.1, decoder_initialization_scale=0.1),
+    small_3blob=dict(
+        d=128, hidden_size=64, batch_size=256, train_dataset_size=30_720, test_dataset_size=2000,
+        epochs=5, lambda_on=8., decoder_regularization=0.015,
+        learning_rate=0.07, learning_rate_schedule='cosine',
+        encoder_initialization_scale=0.15, decoder_initialization_scale=0.15),
 ) # name → what differs from the defaults
-
-# %% ../nbs/00_config.ipynb #96b25d8f
-@patch(cls_method=True)
-def from_preset(cls: ExperimentConfig,
-    name, # A name in `PRESETS`, or the path of a config JSON
-): # `ExperimentConfig`, named as the preset or the file
-    "The config of a preset, or of a JSON file of your own. Raises `ConfigError`."
-    if name in PRESETS: return cls(experiment_name=name).override(PRESETS[name])
-    if str(name).endswith('.json') or Path(name).is_file(): return cls.load(name)
-    raise ConfigError(f"unknown preset {str(name)!r}, and no config JSON of that name; {did_you_mean(name, PRESETS)}")
 
 # %% ../nbs/00_config.ipynb #6ba31820
 def create_config(
-    preset='reference_3blob', # Name of a preset, or path of a config JSON
-    **overrides, # Config fields by their flat names, or `experiment_name`
-) -> dict: # Nested, as in `config.json`
+    preset: Path | str='reference_3blob', # name of a preset, or path of a config JSON
+    **overrides: Any, # config fields by their flat names, or `experiment_name`
+) -> dict: # nested, as in `config.json`
     "A checked config as a dict. Raises `ConfigError`."
     return ExperimentConfig.from_preset(preset).override(overrides).to_dict()
 
 def as_config(
-    config, # `ExperimentConfig`, nested dict, preset name or path of a config JSON
+    config: 'ExperimentConfig | dict | Path | str', # a config, nested dict, preset or JSON file
 ) -> ExperimentConfig:
     "Whatever names a config, as a config. Raises `ConfigError`."
     if isinstance(config, ExperimentConfig): return config
-    return ExperimentConfig.from_dict(config) if isinstance(config, dict) else ExperimentConfig.from_preset(config)
+    if isinstance(config, dict): return ExperimentConfig.from_dict(config)
+    return ExperimentConfig.from_preset(config)

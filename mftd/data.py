@@ -8,210 +8,277 @@ __all__ = ['get_device', 'make_generator', 'NormalSource', 'fill_positions_', 'm
 
 # %% ../nbs/01_data.ipynb #e427c6cf
 import ctypes
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 import numpy as np, torch
-from concurrent.futures import ThreadPoolExecutor
+from torch import Generator, Tensor
 from torch.utils.data import DataLoader, IterableDataset
-from fastcore.basics import patch
-from .config import ConfigError
+from .config import ConfigError, ExperimentConfig
 
 # %% ../nbs/01_data.ipynb #8e9fd149
 def get_device(
-    name='auto', # `'auto'`, `'cpu'`, `'mps'`, `'cuda'` or `'cuda:<n>'`
-) -> torch.device: # With `'auto'`, a CUDA GPU if there is one, else the CPU
+    name: str='auto', # `'auto'`, `'cpu'`, `'mps'`, `'cuda'` or `'cuda:<n>'`
+) -> torch.device: # with `'auto'`, a CUDA GPU if there is one, else the CPU
     "The device a config asks for. Raises `ConfigError` if this machine does not have it."
     if name=='auto': name = 'cuda' if torch.cuda.is_available() else 'cpu'
-    device, have = torch.device(name), {'cpu': 1, 'cuda': torch.cuda.device_count(), 'mps': int(torch.backends.mps.is_available())}
-    if (device.index or 0) >= have[device.type]: raise ConfigError(f"device = {name!r}: this machine has {', '.join(f'{n} {k}' for k, n in have.items())}")
+    device = torch.device(name)
+    have = {
+        'cpu': 1,
+        'cuda': torch.cuda.device_count(),
+        'mps': int(torch.backends.mps.is_available()),
+    }
+    if (device.index or 0) >= have[device.type]:
+        devices = ', '.join(f'{n} {kind}' for kind, n in have.items())
+        raise ConfigError(f"device = {name!r}: this machine has {devices}")
     return device
 
 # %% ../nbs/01_data.ipynb #15570e3d
 def make_generator(
-    seed, # The config's seed
-    purpose, # `'init'`, `'train'`, `'test'`, `'langevin'`, …: streams of different purpose are independent
-    device='cpu', # Where it draws
-) -> torch.Generator:
+    seed: int, # the config's seed
+    purpose: str, # `'init'`, `'train'`, `'test'`, `'langevin'`, …: independent of each other
+    device: torch.device | str='cpu', # where it draws
+) -> Generator:
     "A random generator for one purpose of a run."
-    state = np.random.SeedSequence([seed, *purpose.encode()]).generate_state(1, np.uint64)[0]
-    return torch.Generator(device).manual_seed(int(state) & (2**63 - 1))
+    entropy = np.random.SeedSequence([seed, *purpose.encode()])
+    state = int(entropy.generate_state(1, np.uint64)[0])
+    return Generator(device).manual_seed(state & (2**63 - 1))
 
 # %% ../nbs/01_data.ipynb #61d23fa4
 _pool = ThreadPoolExecutor(8, 'normal')
+_SMALL = 2**16 # numbers below which one generator is as fast
 
 class NormalSource:
-    "Standard normals from several generators at once: same seed, same numbers, for any thread count."
+    "Standard normals from several generators: same seed, same numbers, for any thread count."
     def __init__(self,
-        seed, # The config's seed
-        purpose, # As for `make_generator`
-        device='cpu', # Where it draws
-        streams=8, # Generators that work side by side on a CPU
+        seed: int, # the config's seed
+        purpose: str, # as for `make_generator`
+        device: torch.device | str='cpu', # where it draws
+        streams: int=8, # generators that work side by side on a CPU
     ):
         device = torch.device(device)
-        self.generators = [make_generator(seed, f'{purpose}/{k}', device) for k in range(streams if device.type=='cpu' else 1)]
+        n = streams if device.type=='cpu' else 1
+        self.generators = [make_generator(seed, f'{purpose}/{k}', device) for k in range(n)]
+
     def normal_(self,
-        x, # Contiguous tensor
-        std=1., # Standard deviation
-    ): # `x`
+        x: Tensor, # contiguous
+        std: float=1., # standard deviation
+    ) -> Tensor: # `x`
         "Fill `x` in place."
-        if x.numel() < 2**16 or len(self.generators)==1: return x.normal_(0, std, generator=self.generators[0])
-        list(_pool.map(lambda part, g: part.normal_(0, std, generator=g), x.view(-1).tensor_split(len(self.generators)), self.generators))
+        if x.numel() < _SMALL or len(self.generators)==1:
+            return x.normal_(0, std, generator=self.generators[0])
+        def fill(part, generator): part.normal_(0, std, generator=generator)
+        parts = x.view(-1).tensor_split(len(self.generators))
+        list(_pool.map(fill, parts, self.generators))
         return x
-    def get_state(self): "States of all generators."; return [g.get_state() for g in self.generators]
-    def set_state(self, states): # From `get_state`
-        "Go on from saved states."
-        for g, s in zip(self.generators, states): g.set_state(s)
+
+    def get_state(self) -> list[Tensor]:
+        "States of all generators."
+        return [g.get_state() for g in self.generators]
+
+    def set_state(self,
+        states: list[Tensor], # from `get_state`
+    ):
+        "Continue from saved states."
+        for g, state in zip(self.generators, states): g.set_state(state)
 
 # %% ../nbs/01_data.ipynb #d01bcf1c
 def fill_positions_(
-    t, # `(n, s)` int64, overwritten
-    d, # Positions to choose from
-    generator, # Where randomness comes from
-) -> torch.Tensor: # `t`: column `k` uniform in `0 … d - s + k`
-    "The random numbers of Floyd's algorithm."
-    for k, j in enumerate(range(d - t.shape[1], d)): t[:, k].random_(0, j + 1, generator=generator)
+    t: Tensor, # `(n, s)` int64, overwritten
+    d: int, # positions to choose from
+    generator: Generator, # where randomness comes from
+) -> Tensor: # `t`: column `k` uniform in `0 … d - s + k`
+    "Draw the random numbers of Floyd's algorithm."
+    for k, j in enumerate(range(d - t.shape[1], d)):
+        t[:, k].random_(0, j + 1, generator=generator)
     return t
 
 def make_distinct_(
-    t, # From `fill_positions_`, with any leading axes `(..., n, s)`, changed
-    d, # Positions to choose from
-) -> torch.Tensor: # `t`: distinct positions in every row
-    "The replacements of Floyd's algorithm, in many batches at once."
+    t: Tensor, # from `fill_positions_`, with any leading axes `(..., n, s)`, changed
+    d: int, # positions to choose from
+) -> Tensor: # `t`: distinct positions in every row
+    "Make the replacements of Floyd's algorithm, in many batches at once."
     for k, j in enumerate(range(d - t.shape[-1], d)):
-        if k: t[..., k] = torch.where((t[..., :k]==t[..., k:k+1]).any(-1), j, t[..., k])
+        if k==0: continue
+        taken = (t[..., :k]==t[..., k:k+1]).any(-1)
+        t[..., k] = torch.where(taken, j, t[..., k])
     return t
 
 def draw_positions(
-    n, # Samples
-    d, # Positions to choose from
-    s, # Distinct positions a sample, at most `d`
-    generator, # Where randomness comes from; also fixes the device
-) -> torch.Tensor: # `(n, s)` int64
-    "Uniformly random `s`-subsets of `d` positions, a row a sample (Floyd's algorithm; Bentley and Floyd 1987)."
-    return make_distinct_(fill_positions_(torch.empty(n, s, dtype=torch.int64, device=generator.device), d, generator), d)
+    n: int, # samples
+    d: int, # positions to choose from
+    s: int, # distinct positions per sample, at most `d`
+    generator: Generator, # where randomness comes from; also fixes the device
+) -> Tensor: # `(n, s)` int64
+    "Draw uniformly random `s`-subsets of `d` positions, one per row (Bentley and Floyd 1987)."
+    t = torch.empty(n, s, dtype=torch.int64, device=generator.device)
+    return make_distinct_(fill_positions_(t, d, generator), d)
 
 # %% ../nbs/01_data.ipynb #323d0bdf
 @dataclass
 class Batch:
     "Sparse samples: active positions, their values and the noisy input."
-    index: torch.Tensor # Active positions `(..., B, s)`, int64, distinct in a row
-    value: torch.Tensor # Their clean values `(..., B, s)`
-    x: torch.Tensor | None # Noisy input `(..., B, d)`, or None where the noise is projected
+    index: Tensor # Active positions `(..., B, s)`, int64, distinct in a row
+    value: Tensor # Their clean values `(..., B, s)`
+    x: Tensor | None # Noisy input `(..., B, d)`, or None where the noise is projected
     d: int # Input dimension
     noise: NormalSource | None = None # Draws the projected noise where `x` is None
+
     def __len__(self): return self.index.shape[-2]
+
     @property
-    def target(self): "Clean signal `(..., B, d)`."; return self.value.new_zeros(*self.index.shape[:-1], self.d).scatter_(-1, self.index, self.value)
+    def target(self) -> Tensor:
+        "Clean signal `(..., B, d)`."
+        zeros = self.value.new_zeros(*self.index.shape[:-1], self.d)
+        return zeros.scatter_(-1, self.index, self.value)
+
     @property
-    def mask(self): "True on active positions `(..., B, d)`."; return torch.zeros(*self.index.shape[:-1], self.d, dtype=torch.bool, device=self.index.device).scatter_(-1, self.index, True)
+    def mask(self) -> Tensor:
+        "True on active positions `(..., B, d)`."
+        shape, device = (*self.index.shape[:-1], self.d), self.index.device
+        none = torch.zeros(shape, dtype=torch.bool, device=device)
+        return none.scatter_(-1, self.index, True)
 
 # %% ../nbs/01_data.ipynb #5267c47b
-def keep_memory() -> bool: # Whether the C library could be asked
+def keep_memory() -> bool: # whether the C library could be asked
     "Let glibc keep freed memory instead of returning it to the kernel (`mallopt`)."
     try: mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError): return False                            # not glibc
+    except (AttributeError, OSError, TypeError): return False                  # not glibc
     M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-    return bool(mallopt(M_MMAP_THRESHOLD, 2**26) and mallopt(M_TRIM_THRESHOLD, 2**31 - 1))
+    kept = mallopt(M_MMAP_THRESHOLD, 2**26)
+    return bool(kept and mallopt(M_TRIM_THRESHOLD, 2**31 - 1))
 
 # %% ../nbs/01_data.ipynb #0882683a
 class TwoHotStream:
-    "Endless batches of sparse noisy samples, drawn whole on the training device: same config, same batches."
+    "Endless batches of sparse noisy samples, drawn whole: same config, same batches."
     def __init__(self,
-        config, # `ExperimentConfig`
-        split='train', # `'train'`, or `'test'`: another seed, dense noise, the same samples every epoch
-        device=None, # Where to draw, default: the config's
-        dtype=torch.float32, # Of values and inputs
+        config: ExperimentConfig,
+        split: str='train', # or `'test'`: another seed, dense noise, the same samples every epoch
+        device: torch.device | str | None=None, # where to draw, default: the config's
+        dtype: torch.dtype=torch.float32, # of values and inputs
     ):
         keep_memory()
-        if split not in ('train', 'test'): raise ValueError(f"split = {split!r}: should be 'train' or 'test'")
-        self.data, self.seed, self.split, self.dtype = config.data, config.training.seed, split, dtype
-        self.size = self.data.train_dataset_size if split=='train' else self.data.test_dataset_size
+        if split not in ('train', 'test'):
+            raise ValueError(f"split = {split!r}: should be 'train' or 'test'")
+        self.data, self.seed, self.split = config.data, config.training.seed, split
+        self.dtype = dtype
+        sizes = dict(train=self.data.train_dataset_size, test=self.data.test_dataset_size)
+        self.size = sizes[split]
         self.batch_size = min(config.training.batch_size, self.size)
         self.dense = split=='test' or self.data.noise_sampling=='dense'
         self.repeat = split=='test' or not self.data.resample
         self.device = torch.device(device) if device else get_device(config.training.device)
-        self.generator, self.noise = self._fresh(); self.step = 0
-    def _fresh(self): return make_generator(self.seed, self.split, self.device), NormalSource(self.seed, self.split, self.device)
+        self.generator, self.noise = self._fresh()
+        self.step = 0
+
+    def _fresh(self) -> tuple[Generator, NormalSource]: # both sources of randomness, at the start
+        generator = make_generator(self.seed, self.split, self.device)
+        return generator, NormalSource(self.seed, self.split, self.device)
+
     def rewind(self):
         "Put both sources of randomness back to the start."
-        for source, fresh in zip((self.generator, self.noise), self._fresh()): source.set_state(fresh.get_state())
+        generator, noise = self._fresh()
+        self.generator.set_state(generator.get_state())
+        self.noise.set_state(noise.get_state())
+
     @property
-    def generators(self): "All that it draws from."; return [self.generator, *self.noise.generators]
-    def __len__(self): "Batches an epoch."; return -(-self.size // self.batch_size)
+    def generators(self) -> list[Generator]:
+        "All that it draws from."
+        return [self.generator, *self.noise.generators]
+
+    def __len__(self):
+        "Batches per epoch."
+        return -(-self.size // self.batch_size)
+
     def __iter__(self): return self
     def __next__(self): return self.draw(self.advance())
-    def advance(self) -> int: # Samples of the next batch
-        "One batch further; where an epoch repeats, its randomness starts again."
+
+    def advance(self) -> int: # samples of the next batch
+        "Move to the next batch; where an epoch repeats, its randomness starts again."
         k = self.step % len(self)
         if k==0 and self.repeat: self.rewind()
         self.step += 1
         return min(self.batch_size, self.size - k*self.batch_size)
-    def epoch(self): "The batches up to the end of the current epoch."; return (next(self) for _ in range(len(self) - self.step % len(self)))
 
-# %% ../nbs/01_data.ipynb #4a610791
-@patch
-def draw(self: TwoHotStream,
-    n, # Samples
-) -> Batch:
-    "`n` samples."
-    batch = self.empty(n); self.fill_(batch.index, batch.value, batch.x)
-    return assemble_(batch)
+    def epoch(self) -> 'Iterator[Batch]':
+        "The batches up to the end of the current epoch."
+        left = len(self) - self.step % len(self)
+        return (next(self) for _ in range(left))
 
-@patch
-def empty(self: TwoHotStream,
-    n, # Samples
-    lead=(), # Leading axes, for the batches of many networks
-) -> Batch: # Nothing in it yet
-    "Memory for a batch."
-    new = lambda k, dtype: torch.empty(*lead, n, k, device=self.device, dtype=dtype)
-    s, d = self.data.sparsity, self.data.d
-    return Batch(new(s, torch.int64), new(s, self.dtype), new(d, self.dtype) if self.dense else None, d, None if self.dense else self.noise)
+    def draw(self,
+        n: int, # samples
+    ) -> Batch:
+        "Draw `n` samples."
+        batch = self.empty(n)
+        self.fill_(batch.index, batch.value, batch.x)
+        return assemble_(batch)
 
-@patch
-def fill_(self: TwoHotStream,
-    index, # `(n, s)`, overwritten
-    value, # `(n, s)`, overwritten
-    x, # `(n, d)`, overwritten with noise, or None
-):
-    "The random numbers of a batch."
-    o = self.data
-    fill_positions_(index, o.d, self.generator)
-    value.uniform_(generator=self.generator).mul_(o.signal_high - o.signal_low).add_(o.signal_low)
-    if x is not None: self.noise.normal_(x, o.noise_variance**.5)
+    def empty(self,
+        n: int, # samples
+        lead: tuple=(), # leading axes, for the batches of many networks
+    ) -> Batch: # nothing in it yet
+        "Memory for a batch."
+        def new(columns, dtype):
+            return torch.empty(*lead, n, columns, device=self.device, dtype=dtype)
+        s, d = self.data.sparsity, self.data.d
+        index, value = new(s, torch.int64), new(s, self.dtype)
+        if self.dense: return Batch(index, value, new(d, self.dtype), d)
+        return Batch(index, value, None, d, self.noise)
+
+    def fill_(self,
+        index: Tensor, # `(n, s)`, overwritten
+        value: Tensor, # `(n, s)`, overwritten
+        x: Tensor | None, # `(n, d)`, overwritten with noise, or None
+    ):
+        "Draw the random numbers of a batch."
+        low, high = self.data.signal_low, self.data.signal_high
+        fill_positions_(index, self.data.d, self.generator)
+        value.uniform_(generator=self.generator).mul_(high - low).add_(low)
+        if x is not None: self.noise.normal_(x, self.data.noise_variance**.5)
+
+    def state_dict(self) -> dict: # what `load_state_dict` needs to continue with the next batch
+        "Where the stream is."
+        return dict(
+            generator=self.generator.get_state(),
+            noise=self.noise.get_state(),
+            step=self.step,
+        )
+
+    def load_state_dict(self,
+        state: dict, # from `state_dict`
+    ):
+        "Continue from a saved state."
+        self.generator.set_state(state['generator'])
+        self.noise.set_state(state['noise'])
+        self.step = state['step']
 
 def assemble_(
-    batch, # Filled by `fill_`, with any leading axes; changed
+    batch: Batch, # filled by `fill_`, with any leading axes; changed
 ) -> Batch:
-    "What needs no randomness: distinct positions, and the signal on top of the noise."
+    "Do what needs no randomness: distinct positions, and the signal on top of the noise."
     make_distinct_(batch.index, batch.d)
     if batch.x is not None: batch.x.scatter_add_(-1, batch.index, batch.value)
     return batch
-
-@patch
-def state_dict(self: TwoHotStream) -> dict: # What `load_state_dict` needs to go on with the very next batch
-    "Where the stream is."
-    return dict(generator=self.generator.get_state(), noise=self.noise.get_state(), step=self.step)
-
-@patch
-def load_state_dict(self: TwoHotStream, state): # From `state_dict`
-    "Go on from a saved state."
-    self.generator.set_state(state['generator']); self.noise.set_state(state['noise']); self.step = state['step']
 
 # %% ../nbs/01_data.ipynb #acd60608
 class TwoHotDataset(IterableDataset):
     "A stream as a PyTorch dataset of whole batches; iterating over it is one epoch."
     def __init__(self,
-        config, # `ExperimentConfig`
-        split='train', # `'train'` or `'test'`
-        device=None, # Where to draw, default: the config's
-        stream=TwoHotStream, # Class of the stream
+        config: ExperimentConfig,
+        split: str='train', # or `'test'`
+        device: torch.device | str | None=None, # where to draw, default: the config's
+        stream: Callable=TwoHotStream, # class of the stream
     ): self.stream = stream(config, split, device)
     def __len__(self): return len(self.stream)
     def __iter__(self): return self.stream.epoch()
 
 def create_dataloaders(
-    config, # `ExperimentConfig`
-    device=None, # Where to draw, default: the config's
-    stream=TwoHotStream, # Class of the streams, to draw other data
-): # `(train_loader, test_loader)`; `loader.dataset.stream` is the stream behind
-    "Loaders of `Batch`es: the test samples come from another seed and are the same at every pass."
-    return tuple(DataLoader(TwoHotDataset(config, split, device, stream), batch_size=None, generator=torch.Generator()) for split in ('train', 'test'))
+    config: ExperimentConfig,
+    device: torch.device | str | None=None, # where to draw, default: the config's
+    stream: Callable=TwoHotStream, # class of the streams, to draw other data
+) -> tuple[DataLoader, DataLoader]: # for training and test; `loader.dataset.stream` is behind
+    "Loaders of `Batch`es: the test samples come from another seed, the same at every pass."
+    def loader(split):
+        dataset = TwoHotDataset(config, split, device, stream)
+        return DataLoader(dataset, batch_size=None, generator=Generator())
+    return loader('train'), loader('test')

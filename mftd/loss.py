@@ -6,40 +6,45 @@
 __all__ = ['dense_loss', 'blocks', 'gram', 'addmm_', 'gather_sum', 'gather_dot', 'sort_plan', 'scatter_sum', 'ImplicitLoss',
            'implicit_loss', 'psd_root', 'add_tri_', 'tri_mm_', 'full_float32', 'normal', 'per_model',
            'ProjectedPreactivation', 'projected_preactivation', 'preactivation', 'loss_terms', 'SumOfSquares',
-           'penalty']
+           'penalty', 'zero_loss']
 
 # %% ../nbs/03_loss.ipynb #1434430a
 import math, torch, torch.nn.functional as F
+from collections.abc import Sequence
 from contextlib import contextmanager
+from torch import Generator, Tensor
 from torch.autograd.function import once_differentiable
-from .model import ACTIVATIONS
+from .config import ExperimentConfig
+from .data import Batch, NormalSource
+from .model import ACTIVATIONS, Network
 
 # %% ../nbs/03_loss.ipynb #e1224836
 def dense_loss(
-    output, # Network outputs `(..., B, d)`
-    index, # Active positions `(..., B, s)`
-    value, # Their clean values `(..., B, s)`
-    lam=1., # Weight λ of the active positions
-): # `(total, on, off)`, each `(...)`
+    output: Tensor, # network outputs `(..., B, d)`
+    index: Tensor, # active positions `(..., B, s)`
+    value: Tensor, # their clean values `(..., B, s)`
+    lam: Tensor | float=1., # weight λ of the active positions
+) -> tuple[Tensor, Tensor, Tensor]: # `(total, on, off)`, each `(...)`
     "The scaled loss as it is defined: sums over positions, means over samples."
     target = torch.zeros_like(output).scatter(-1, index, value)
     active = torch.zeros_like(output).scatter(-1, index, 1.)
     square = (output - target).square()
-    on, off = lam*(active*square).sum(-1).mean(-1), ((1 - active)*square).sum(-1).mean(-1)
+    on = lam*(active*square).sum(-1).mean(-1)
+    off = ((1 - active)*square).sum(-1).mean(-1)
     return on + off, on, off
 
 # %% ../nbs/03_loss.ipynb #0dd9f4e3
 def blocks(
-    x, # A tensor on the device in question
-    n, # Rows to cut
-) -> list: # `[(start, stop), …]`: four on a CPU, one on a GPU or for small `n`
+    x: Tensor, # on the device in question
+    n: int, # rows to cut
+) -> list[tuple[int, int]]: # `[(start, stop), …]`: four on a CPU, one on a GPU or for small `n`
     "Where to cut a symmetric or triangular product."
-    k = n if x.is_cuda or n<128 else -(-n//4)
-    return [(i, min(i + k, n)) for i in range(0, n, k)]
+    rows = n if x.is_cuda or n<128 else -(-n//4)
+    return [(i, min(i + rows, n)) for i in range(0, n, rows)]
 
 def gram(
-    x, # `(..., B, h)`
-) -> torch.Tensor: # `xᵀx` `(..., h, h)`
+    x: Tensor, # `(..., B, h)`
+) -> Tensor: # `xᵀx` `(..., h, h)`
     "Gram matrix from its lower blocks."
     h = x.shape[-1]
     K = x.new_empty(*x.shape[:-2], h, h)
@@ -48,10 +53,10 @@ def gram(
 
 # %% ../nbs/03_loss.ipynb #a8ed7fb2
 def addmm_(
-    u, # `(..., n, m)`, changed
-    a, # `(..., n, k)`
-    b, # `(..., k, m)`
-) -> torch.Tensor: # `u`
+    u: Tensor, # `(..., n, m)`, changed
+    a: Tensor, # `(..., n, k)`
+    b: Tensor, # `(..., k, m)`
+) -> Tensor: # `u`
     "`u += a b` without a temporary, with any leading axes."
     if u.dim()==2: return u.addmm_(a, b)
     a, b = (o.expand(*u.shape[:-2], *o.shape[-2:]).flatten(0, -3) for o in (a, b))
@@ -59,148 +64,165 @@ def addmm_(
     return u
 
 # %% ../nbs/03_loss.ipynb #8cd78a26
-def _flat(index, d): # Rows in the stacked table of all models, `(M·B, s)`
-    M = math.prod(index.shape[:-2])
-    if M==1: return index.reshape(-1, index.shape[-1])
-    return (index.reshape(M, -1, index.shape[-1]) + d*torch.arange(M, device=index.device)[:, None, None]).flatten(0, 1)
+def _flat(index: Tensor, d: int) -> Tensor: # rows in the stacked table of all models, `(M·B, s)`
+    M, s = math.prod(index.shape[:-2]), index.shape[-1]
+    if M==1: return index.reshape(-1, s)
+    first_row = d*torch.arange(M, device=index.device)[:, None, None]
+    return (index.reshape(M, -1, s) + first_row).flatten(0, 1)
+
+def _rows(x: Tensor) -> Tensor: # all rows of all models, `(n, h)`
+    return x.reshape(-1, x.shape[-1])
 
 def gather_sum(
-    table, # `(..., d, h)`
-    index, # Active positions `(..., B, s)`
-    weight, # `(..., B, s)`
-) -> torch.Tensor: # `(..., B, h)`
+    table: Tensor, # `(..., d, h)`
+    index: Tensor, # active positions `(..., B, s)`
+    weight: Tensor, # `(..., B, s)`
+) -> Tensor: # `(..., B, h)`
     "`Σⱼ weightⱼ table[indexⱼ]` for each sample."
-    out = F.embedding_bag(_flat(index, table.shape[-2]), table.reshape(-1, table.shape[-1]), mode='sum',
-                          per_sample_weights=weight.reshape(-1, weight.shape[-1]))
-    return out.view(*index.shape[:-1], -1)
+    flat = _flat(index, table.shape[-2])
+    sums = F.embedding_bag(flat, _rows(table), mode='sum', per_sample_weights=_rows(weight))
+    return sums.view(*index.shape[:-1], -1)
 
 # %% ../nbs/03_loss.ipynb #acebb07d
 def gather_dot(
-    table, # `(..., d, h)`
-    x, # `(..., B, h)`
-    index, # Active positions `(..., B, s)`
-) -> torch.Tensor: # `(..., B, s)`
+    table: Tensor, # `(..., d, h)`
+    x: Tensor, # `(..., B, h)`
+    index: Tensor, # active positions `(..., B, s)`
+) -> Tensor: # `(..., B, s)`
     "`table[indexⱼ] · x` for each active entry: `embedding_bag`'s own gradient in its weights."
-    rows, s = x.reshape(-1, x.shape[-1]), index.shape[-1]
+    rows, s = _rows(x), index.shape[-1]
+    flat = _flat(index, table.shape[-2]).reshape(-1)
     bag = torch.arange(len(rows), device=x.device)
-    dots = torch.ops.aten._embedding_bag_per_sample_weights_backward(
-        rows, table.reshape(-1, table.shape[-1]), _flat(index, table.shape[-2]).reshape(-1),
-        bag*s, bag.repeat_interleave(s, output_size=len(bag)*s), 0)
-    return dots.view(index.shape)
+    bag_of_entry = bag.repeat_interleave(s, output_size=len(bag)*s)
+    backward = torch.ops.aten._embedding_bag_per_sample_weights_backward
+    return backward(rows, _rows(table), flat, bag*s, bag_of_entry, 0).view(index.shape)
 
 # %% ../nbs/03_loss.ipynb #bdfd613c
 def sort_plan(
-    index, # Active positions `(..., B, s)`
-    d, # Positions
-) -> tuple: # Entries in order of position, the sample of each, and where each position's entries start `(M·d + 1,)`
-    "Active entries sorted by position; one plan serves every `scatter_sum` of a step."
+    index: Tensor, # active positions `(..., B, s)`
+    d: int, # positions
+) -> tuple[Tensor, Tensor, Tensor]: # entries by position, their samples, starts `(M·d + 1,)`
+    "Sort active entries by position; one plan serves every `scatter_sum` of a step."
     position, order = _flat(index, d).reshape(-1).sort(stable=True)
     n = math.prod(index.shape[:-2])*d
-    return order, order//index.shape[-1], torch.searchsorted(position, torch.arange(n + 1, device=index.device))
+    starts = torch.searchsorted(position, torch.arange(n + 1, device=index.device))
+    return order, order//index.shape[-1], starts
 
 def scatter_sum(
-    x, # `(..., B, h)`
-    weight, # `(..., B, s)`
-    plan, # From `sort_plan`
-) -> torch.Tensor: # `(M·d, h)`, models stacked
+    x: Tensor, # `(..., B, h)`
+    weight: Tensor, # `(..., B, s)`
+    plan: Sequence[Tensor], # from `sort_plan`
+) -> Tensor: # `(M·d, h)`, models stacked
     "`Σ weight·x` over the active entries at each position, in the same order every time."
-    order, sample, offsets = plan
-    return F.embedding_bag(sample, x.reshape(-1, x.shape[-1]), offsets, mode='sum', include_last_offset=True,
-                           per_sample_weights=weight.reshape(-1)[order])
+    order, sample, starts = plan
+    return F.embedding_bag(
+        sample, _rows(x), starts, mode='sum', include_last_offset=True,
+        per_sample_weights=weight.reshape(-1)[order])
 
 # %% ../nbs/03_loss.ipynb #35c7ba24
 class ImplicitLoss(torch.autograd.Function):
     "On and off terms of `o = f Dᵀ + b` from `f` alone; use it through `implicit_loss`."
     @staticmethod
     def forward(ctx,
-        f, # Hidden activations `(..., B, h)`
-        D, # Decoder `(..., d, h)`
-        b, # Its bias `(..., d)`
-        index, # Active positions `(..., B, s)`
-        value, # Their clean values `(..., B, s)`
-        lam, # Weight λ `(...)`
-        plan, # `sort_plan(index, d)`
-    ):
+        f: Tensor, # hidden activations `(..., B, h)`
+        D: Tensor, # decoder `(..., d, h)`
+        b: Tensor, # its bias `(..., d)`
+        index: Tensor, # active positions `(..., B, s)`
+        value: Tensor, # their clean values `(..., B, s)`
+        lam: Tensor, # weight λ `(...)`
+        plan: Sequence[Tensor], # `sort_plan(index, d)`
+    ) -> tuple[Tensor, Tensor]:
         "`(on, off)`, and what the gradients need."
-        B, K, G, n, w = f.shape[-2], gram(f), gram(D), f.sum(-2), (b[..., None, :] @ D).squeeze(-2)
-        active = gather_dot(D, f, index) + b.gather(-1, index.flatten(-2)).view(index.shape)
+        B, K, G, n = f.shape[-2], gram(f), gram(D), f.sum(-2)
+        w = (b[..., None, :] @ D).squeeze(-2)
+        bias = b.gather(-1, index.flatten(-2)).view(index.shape)
+        active = gather_dot(D, f, index) + bias
         error = active - value
         every = (G*K).sum((-2, -1)) + 2*(w*n).sum(-1) + B*b.square().sum(-1)
         ctx.save_for_backward(f, D, b, K, G, n, w, active, error, index, lam, *plan)
-        return lam*error.square().sum((-2, -1))/B, (every - active.square().sum((-2, -1)))/B
+        on = lam*error.square().sum((-2, -1))/B
+        return on, (every - active.square().sum((-2, -1)))/B
     @staticmethod
     @once_differentiable
     def backward(ctx,
-        g_on, # Upstream gradient of the on term `(...)`
-        g_off, # Of the off term `(...)`
+        g_on: Tensor, # upstream gradient of the on term `(...)`
+        g_off: Tensor, # of the off term `(...)`
     ):
         "Gradients in `f`, `D` and `b`."
         f, D, b, K, G, n, w, active, error, index, lam, *plan = ctx.saved_tensors
         B, k = f.shape[-2], g_off[..., None, None]*(2/f.shape[-2])
-        c, kb = (g_on*lam)[..., None, None]*(2/B)*error - k*active, k[..., 0]*b
-        df = addmm_(gather_sum(D, index, c), f, k*G).add_(k*w[..., None, :]) if ctx.needs_input_grad[0] else None       # a frozen encoder needs none
+        c = (g_on*lam)[..., None, None]*(2/B)*error - k*active
+        kb = k[..., 0]*b
+        df = None
+        if ctx.needs_input_grad[0]:       # a frozen encoder needs none
+            df = addmm_(gather_sum(D, index, c), f, k*G).add_(k*w[..., None, :])
         dD = addmm_(scatter_sum(f, c, plan).view_as(D), D, k*K)
         dD = addmm_(dD, kb[..., :, None], n[..., None, :])
-        db = k[..., 0]*(D @ n[..., None]).squeeze(-1) + B*kb + scatter_sum(torch.ones_like(f[..., :1]), c, plan).view_as(b)
+        entries = scatter_sum(torch.ones_like(f[..., :1]), c, plan).view_as(b)
+        db = k[..., 0]*(D @ n[..., None]).squeeze(-1) + B*kb + entries
         return df, dD, db, None, None, None, None
 
 # %% ../nbs/03_loss.ipynb #f93b3224
 def implicit_loss(
-    f, # Hidden activations `(..., B, h)`
-    D, # Decoder `(..., d, h)`
-    b, # Its bias `(..., d)`, or None
-    index, # Active positions `(..., B, s)`, or `(B, s)` for all models
-    value, # Their clean values, likewise
-    lam=1., # Weight λ of the active positions, a number or `(...)`
-    plan=None, # `sort_plan(index, d)`, if it is at hand
-): # `(total, on, off)`, each `(...)`
+    f: Tensor, # hidden activations `(..., B, h)`
+    D: Tensor, # decoder `(..., d, h)`
+    b: Tensor | None, # its bias `(..., d)`
+    index: Tensor, # active positions `(..., B, s)`, or `(B, s)` for all models
+    value: Tensor, # their clean values, likewise
+    lam: Tensor | float=1., # weight λ of the active positions, a number or `(...)`
+    plan: Sequence[Tensor] | None=None, # `sort_plan(index, d)`, if it is at hand
+) -> tuple[Tensor, Tensor, Tensor]: # `(total, on, off)`, each `(...)`
     "`dense_loss(f Dᵀ + b, index, value, lam)` and its gradients, without the outputs."
     index, value = (o.expand(*f.shape[:-1], -1) for o in (index, value))
     if b is None: b = D.new_zeros(D.shape[:-1])
     if not torch.is_tensor(lam): lam = f.new_full((), lam)
-    on, off = ImplicitLoss.apply(f, D, b, index, value, lam, plan or sort_plan(index, D.shape[-2]))
+    if plan is None: plan = sort_plan(index, D.shape[-2])
+    on, off = ImplicitLoss.apply(f, D, b, index, value, lam, plan)
     return on + off, on, off
 
 # %% ../nbs/03_loss.ipynb #d7b7cc19
 def psd_root(
-    K, # Positive semi-definite, possibly singular `(..., h, h)`
-    inverse=True, # Make `R` too? None if not
-): # `(L, R)`: lower-triangular with `L Lᵀ = K` to rounding, and `R K Rᵀ` a diagonal of ones, and of zeros for dependent units
-    "Cholesky factor of a singular matrix and its inverse on the range, without waiting for the device."
-    h, eps = K.shape[-1], 4*K.shape[-1]**.5*torch.finfo(K.dtype).eps
+    K: Tensor, # positive semi-definite, possibly singular `(..., h, h)`
+    inverse: bool=True, # make `R` too? None if not
+) -> tuple[Tensor, Tensor | None]: # lower-triangular `L`, `L Lᵀ = K`, and `R`, `R K Rᵀ` 0s and 1s
+    "Cholesky factor of a singular matrix, and its inverse on the range; waits for no device."
+    h = K.shape[-1]
+    jitter = 4*h**.5*torch.finfo(K.dtype).eps
     scale = K.diagonal(dim1=-2, dim2=-1).double().clamp_min(1e-60).sqrt()
     C = (K.double()/scale[..., :, None]).div_(scale[..., None, :])
-    C.diagonal(dim1=-2, dim2=-1).add_(eps)
+    C.diagonal(dim1=-2, dim2=-1).add_(jitter)
     L = torch.linalg.cholesky_ex(C)[0]
-    keep = L.diagonal(dim1=-2, dim2=-1).square() > 4*eps
+    keep = L.diagonal(dim1=-2, dim2=-1).square() > 4*jitter
     R = None
     if inverse:
-        R = torch.linalg.solve_triangular(L, torch.eye(h, dtype=L.dtype, device=L.device).expand_as(L), upper=False)
+        eye = torch.eye(h, dtype=L.dtype, device=L.device).expand_as(L)
+        R = torch.linalg.solve_triangular(L, eye, upper=False)
         R = R.mul_(keep[..., :, None]).div_(scale[..., None, :]).to(K.dtype)
     return L.mul_(keep[..., None, :]).mul_(scale[..., :, None]).to(K.dtype), R
 
 # %% ../nbs/03_loss.ipynb #e3af5951
 def add_tri_(
-    u, # `(..., B, h)`, changed
-    g, # `(..., B, h)`
-    L, # Lower-triangular `(..., h, h)`
-) -> torch.Tensor: # `u`
+    u: Tensor, # `(..., B, h)`, changed
+    g: Tensor, # `(..., B, h)`
+    L: Tensor, # lower-triangular `(..., h, h)`
+) -> Tensor: # `u`
     "`u += g Lᵀ` without the zero blocks."
     for i, j in blocks(u, u.shape[-1]): addmm_(u[..., i:j], g[..., :j], L[..., i:j, :j].mT)
     return u
 
 def tri_mm_(
-    S, # Lower-triangular `(..., h, h)`
-    x, # `(..., h, d)`, changed
-) -> torch.Tensor: # `x`
+    S: Tensor, # lower-triangular `(..., h, h)`
+    x: Tensor, # `(..., h, d)`, changed
+) -> Tensor: # `x`
     "`x = S x` in place, from the last rows up, so that none is lost before it is used."
-    for i, j in reversed(blocks(x, x.shape[-2])): x[..., i:j, :] = S[..., i:j, :j] @ x[..., :j, :]
+    for i, j in reversed(blocks(x, x.shape[-2])):
+        x[..., i:j, :] = S[..., i:j, :j] @ x[..., :j, :]
     return x
 
 # %% ../nbs/03_loss.ipynb #089dcc0a
 @contextmanager
 def full_float32(
-    x, # A tensor on the device in question
+    x: Tensor, # on the device in question
 ):
     "No TensorFloat-32 inside."
     allowed = torch.backends.cuda.matmul.allow_tf32 if x.is_cuda else False
@@ -210,108 +232,148 @@ def full_float32(
         if allowed: torch.backends.cuda.matmul.allow_tf32 = True
 
 def normal(
-    shape, # Of the result
-    like, # A tensor with the dtype and device wanted
-    noise=None, # `NormalSource` or `torch.Generator`, default: torch's global one
-) -> torch.Tensor:
+    shape: tuple, # of the result
+    like: Tensor, # with the dtype and device wanted
+    noise: NormalSource | Generator | None=None, # default: torch's global generator
+) -> Tensor:
     "Standard normal numbers."
     x = torch.empty(shape, dtype=like.dtype, device=like.device)
-    return x.normal_(generator=noise) if noise is None or isinstance(noise, torch.Generator) else noise.normal_(x)
+    if isinstance(noise, NormalSource): return noise.normal_(x)
+    return x.normal_(generator=noise)
 
 # %% ../nbs/03_loss.ipynb #04b8cd76
 def per_model(
-    v, # A number, or one for each model `(...)`
-): # The same, to be multiplied with `(..., n, m)`
+    v: Tensor | float, # a number, or one for each model `(...)`
+) -> Tensor | float: # the same, to be multiplied with `(..., n, m)`
     "Numbers that meet matrices."
     return v[..., None, None] if torch.is_tensor(v) else v
 
 class ProjectedPreactivation(torch.autograd.Function):
-    "`u = a Eᵀ + σ g Lᵀ + b` with a gradient in `E` drawn from the law of `δᵀ(a + N)`; use it through `projected_preactivation`."
+    "`u = a Eᵀ + σ g Lᵀ + b`, with a gradient in `E` of the law of `δᵀ(a + N)`."
     @staticmethod
     def forward(ctx,
-        E, # Encoder `(..., h, d)`
-        b, # Its bias `(..., h)`
-        index, # Active positions `(..., B, s)`
-        value, # Their clean values `(..., B, s)`
-        sigma, # Standard deviation σ of the noise
-        noise, # Where normal numbers come from
-        plan, # `sort_plan(index, d)`
-        third_term, # Draw the noise that the network does not see?
-    ):
+        E: Tensor, # encoder `(..., h, d)`
+        b: Tensor, # its bias `(..., h)`
+        index: Tensor, # active positions `(..., B, s)`
+        value: Tensor, # their clean values `(..., B, s)`
+        sigma: Tensor | float, # standard deviation σ of the noise
+        noise: NormalSource | Generator | None, # where normal numbers come from
+        plan: Sequence[Tensor], # `sort_plan(index, d)`
+        third_term: bool, # draw the noise that the network does not see?
+    ) -> Tensor:
         "Preactivations, and what the gradients need."
         with full_float32(E): L, R = psd_root(gram(E.mT), inverse=ctx.needs_input_grad[0])
         u = gather_sum(E.mT.contiguous(), index, value)
         g = normal(u.shape, u, noise)
-        ctx.save_for_backward(E, R, g, value, *plan); ctx.sigma, ctx.noise, ctx.third_term = sigma, noise, third_term
+        ctx.save_for_backward(E, R, g, value, *plan)
+        ctx.sigma, ctx.noise, ctx.third_term = sigma, noise, third_term
         return add_tri_(u, g, per_model(sigma)*L).add_(b[..., None, :])
     @staticmethod
     @once_differentiable
-    def backward(ctx, delta): # Upstream gradient δ `(..., B, h)`
+    def backward(ctx,
+        delta: Tensor, # upstream gradient δ `(..., B, h)`
+    ):
         "Gradients in `E` and `b`."
         E, R, g, value, *plan = ctx.saved_tensors
-        T, W = delta.mT @ g, tri_mm_(psd_root(gram(delta), inverse=False)[0], normal(E.shape, E, ctx.noise)) if ctx.third_term else torch.zeros_like(E)
-        with full_float32(E): dE = addmm_(W, (T - (W @ E.mT) @ R.mT) @ R, E).mul_(per_model(ctx.sigma))
+        W = torch.zeros_like(E)
+        if ctx.third_term:
+            S, _ = psd_root(gram(delta), inverse=False)
+            W = tri_mm_(S, normal(E.shape, E, ctx.noise))
+        T = delta.mT @ g
+        with full_float32(E):
+            along = (T - (W @ E.mT) @ R.mT) @ R
+            dE = addmm_(W, along, E).mul_(per_model(ctx.sigma))
         dE += scatter_sum(delta, value, plan).view_as(E.mT).mT
         return dE, delta.sum(-2), None, None, None, None, None, None
 
 # %% ../nbs/03_loss.ipynb #ee11cebe
 def projected_preactivation(
-    E, # Encoder `(..., h, d)`, `h ≤ d`
-    b, # Its bias `(..., h)`, or None
-    index, # Active positions `(..., B, s)`, or `(B, s)` for all models
-    value, # Their clean values, likewise
-    sigma, # Standard deviation σ of the noise, a number or `(...)`
-    noise=None, # `NormalSource` or `torch.Generator`, drawn from forward and backward; default: torch's global one
-    plan=None, # `sort_plan(index, d)`, if it is at hand
-    third_term=True, # False: without the noise the network does not see, to show that it matters
-) -> torch.Tensor: # `u` `(..., B, h)`
-    "Preactivations of noisy inputs, and an encoder gradient with the law of the dense one, without the inputs. Raises `ValueError` for `h > d`."
+    E: Tensor, # encoder `(..., h, d)`, `h ≤ d`
+    b: Tensor | None, # its bias `(..., h)`
+    index: Tensor, # active positions `(..., B, s)`, or `(B, s)` for all models
+    value: Tensor, # their clean values, likewise
+    sigma: Tensor | float, # standard deviation σ of the noise, a number or `(...)`
+    noise: NormalSource | Generator | None=None, # default: torch's global generator
+    plan: Sequence[Tensor] | None=None, # `sort_plan(index, d)`, if it is at hand
+    third_term: bool=True, # False: without the noise that the network does not see, to compare
+) -> Tensor: # `u` `(..., B, h)`
+    "Preactivations of noisy inputs, with the dense gradient's law, no inputs. Raises `ValueError`."
     h, d = E.shape[-2:]
     if h>d: raise ValueError(f"projected noise needs h ≤ d, got h = {h}, d = {d}")
     index, value = (o.expand(*E.shape[:-2], *o.shape[-2:]) for o in (index, value))
     if b is None: b = E.new_zeros(E.shape[:-1])
-    return ProjectedPreactivation.apply(E, b, index, value, sigma, noise, plan or sort_plan(index, d), third_term)
+    if plan is None: plan = sort_plan(index, d)
+    return ProjectedPreactivation.apply(E, b, index, value, sigma, noise, plan, third_term)
 
 # %% ../nbs/03_loss.ipynb #22af14c0
 def preactivation(
-    E, # Encoder `(..., h, d)`
-    b, # Its bias `(..., h)`, or None
-    batch, # `Batch`; `x` is None where its noise is projected
-    sigma, # Standard deviation σ of the noise, a number or `(...)`
-    plan, # `sort_plan(batch.index, d)`
-) -> torch.Tensor: # `u` `(..., B, h)`
-    "What the hidden units receive. Raises `ValueError` for a batch with neither input nor noise source."
-    if batch.x is None and batch.noise is None: raise ValueError("a batch without x needs a noise source: draw it from a TwoHotStream with noise_sampling='projected'")
-    if batch.x is None: return projected_preactivation(E, b, batch.index, batch.value, sigma, batch.noise, plan)
+    E: Tensor, # encoder `(..., h, d)`
+    b: Tensor | None, # its bias `(..., h)`
+    batch: Batch, # `x` is None where its noise is projected
+    sigma: Tensor | float, # standard deviation σ of the noise, a number or `(...)`
+    plan: Sequence[Tensor] | None, # `sort_plan(batch.index, d)`
+) -> Tensor: # `u` `(..., B, h)`
+    "What the hidden units receive. Raises `ValueError` if a batch has neither input nor noise."
+    if batch.x is None and batch.noise is None:
+        raise ValueError("a batch without x needs a noise source: "
+                         "draw it from a TwoHotStream with noise_sampling='projected'")
+    if batch.x is None:
+        return projected_preactivation(E, b, batch.index, batch.value, sigma, batch.noise, plan)
     if E.dim()==2: return F.linear(batch.x, E, b)
-    return batch.x @ E.mT if b is None else batch.x @ E.mT + b[..., None, :]
+    u = batch.x @ E.mT
+    return u if b is None else u + b[..., None, :]
 
 def loss_terms(
-    model, # `TwoLayerNet`, or any module with its layers and leading axes `(...)`
-    batch, # `Batch`
-    config, # `ExperimentConfig`, or anything with its fields, where numbers may be `(...)`
-): # `(total, on, off)` of the trained loss, without penalties, each `(...)`
-    "The loss of a config on a batch, with gradients, and no `(B, d)` tensor but the batch's own."
+    model: Network, # `TwoLayerNet`, or many side by side
+    batch: Batch, # what it is evaluated on
+    config: ExperimentConfig, # or anything with its fields, where numbers may be `(...)`
+) -> tuple[Tensor, Tensor, Tensor]: # `(total, on, off)`, without penalties, each `(...)`
+    "The trained loss on a batch, with gradients, and no `(B, d)` tensor but the batch's own."
     plan, mse = sort_plan(batch.index, batch.d), config.loss.loss_type=='mse'
-    u = preactivation(model.fc1.weight, model.fc1.bias, batch, config.data.noise_variance**.5, plan)
-    terms = implicit_loss(ACTIVATIONS[model.activation](u), model.fc2.weight, model.fc2.bias, batch.index, batch.value, 1. if mse else config.loss.lambda_on, plan)
-    return tuple(o/batch.d for o in terms) if mse else terms
+    encoder, decoder = model.fc1, model.fc2
+    sigma = config.data.noise_variance**.5
+    u = preactivation(encoder.weight, encoder.bias, batch, sigma, plan)
+    f = ACTIVATIONS[model.activation](u)
+    lam = 1. if mse else config.loss.lambda_on
+    terms = implicit_loss(f, decoder.weight, decoder.bias, batch.index, batch.value, lam, plan)
+    if not mse: return terms
+    total, on, off = terms
+    return total/batch.d, on/batch.d, off/batch.d
 
 # %% ../nbs/03_loss.ipynb #d31b750d
 class SumOfSquares(torch.autograd.Function):
     "`Σ w²` over the last two axes, with one temporary where autograd's own chain needs three."
     @staticmethod
-    def forward(ctx, w): "One number a matrix."; ctx.save_for_backward(w); return torch.linalg.vector_norm(w, dim=(-2, -1)).square() # Weights `(..., n, m)`
+    def forward(ctx,
+        w: Tensor, # weights `(..., n, m)`
+    ) -> Tensor:
+        "One number per matrix."
+        ctx.save_for_backward(w)
+        return torch.linalg.vector_norm(w, dim=(-2, -1)).square()
     @staticmethod
     @once_differentiable
-    def backward(ctx, g): "`2 g w`."; return ctx.saved_tensors[0]*(2*g[..., None, None]) # Upstream gradient `(...)`
+    def backward(ctx,
+        g: Tensor, # upstream gradient `(...)`
+    ) -> Tensor:
+        "`2 g w`."
+        w, = ctx.saved_tensors
+        return w*(2*g[..., None, None])
 
 def penalty(
-    model, # `TwoLayerNet`, or any module with `fc1.weight` and `fc2.weight`
-    config, # `ExperimentConfig`, or anything with its fields, where numbers may be `(...)`
-) -> torch.Tensor: # `(...)`, one number a model
+    model: Network, # `TwoLayerNet`, or many side by side
+    config: ExperimentConfig, # or anything with its fields, where numbers may be `(...)`
+) -> Tensor: # `(...)`, one number per model
     "`Σ λ·w²` over the weights of both layers."
     t, total = config.training, model.fc1.weight.new_zeros(model.fc1.weight.shape[:-2])
-    for layer, own in ((model.fc1, t.encoder_regularization), (model.fc2, t.decoder_regularization)):
-        if torch.is_tensor(lam := t.l2_regularization + own) or lam: total = total + lam*SumOfSquares.apply(layer.weight)
+    for layer, own in (model.fc1, t.encoder_regularization), (model.fc2, t.decoder_regularization):
+        lam = t.l2_regularization + own
+        if torch.is_tensor(lam) or lam: total = total + lam*SumOfSquares.apply(layer.weight)
     return total
+
+# %% ../nbs/03_loss.ipynb #caf72dde
+def zero_loss(
+    config: ExperimentConfig, # What is trained; `lambda_on`, `sparsity` and the signal range are read
+) -> float: # `lambda_on · s · E[v²]`
+    "Expected scaled loss of a network that outputs nothing."
+    a, b = config.data.signal_low, config.data.signal_high
+    return config.loss.lambda_on*config.data.sparsity*(a*a + a*b + b*b)/3

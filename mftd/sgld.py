@@ -7,74 +7,99 @@ __all__ = ['add_scaled_', 'SGLD', 'split_rhat', 'effective_samples']
 
 # %% ../nbs/04_sgld.ipynb #0d549c27
 import torch
+from collections.abc import Callable, Iterable
+from torch import Tensor
 from torch.optim import Optimizer
-from fastcore.basics import patch
+from .data import NormalSource
 
 # %% ../nbs/04_sgld.ipynb #79451ead
 def add_scaled_(
-    p, # Changed
-    x, # Of the same shape
-    a, # A number, also as a tensor `()`, or one for each entry of the first axis `(M,)`
-) -> torch.Tensor: # `p`
+    p: Tensor, # changed
+    x: Tensor, # of the same shape
+    a: Tensor | float, # a number, also as a tensor `()`, or one per entry of the first axis `(M,)`
+) -> Tensor: # `p`
     "`p += a·x`."
-    return p.addcmul_(x, a.view(-1, *[1]*(p.dim() - 1)) if a.dim() else a) if torch.is_tensor(a) else p.add_(x, alpha=a)
+    if not torch.is_tensor(a): return p.add_(x, alpha=a)
+    if a.dim(): a = a.view(-1, *[1]*(p.dim() - 1))
+    return p.addcmul_(x, a)
 
+# %% ../nbs/04_sgld.ipynb #c85c127b
 class SGLD(Optimizer):
-    "Stochastic gradient Langevin dynamics: `θ ← θ − lr·∇L + sqrt(2·lr·T)·N(0, I)` (Welling and Teh 2011)."
+    "Langevin dynamics: `θ ← θ − lr·∇L + sqrt(2·lr·T)·N(0, I)` (Welling and Teh 2011)."
     def __init__(self,
-        params, # Parameters, or groups with their own `lr` and `temperature`
-        lr, # Step size η, > 0; a number, or one for each entry of the parameters' first axis `(M,)`
-        temperature=0., # Temperature `T`, >= 0, likewise; 0 is plain SGD
-        noise=None, # `NormalSource` on the parameters' device, default: torch's global generator
+        params: Iterable, # parameters, or groups with their own `lr` and `temperature`
+        lr: Tensor | float, # step size η > 0; also one per entry of the first axis `(M,)`
+        temperature: Tensor | float=0., # `T` >= 0, likewise; 0 is plain SGD
+        noise: NormalSource | None=None, # on the parameters' device, default: torch's global one
     ):
         super().__init__(params, dict(lr=lr, temperature=temperature))
         self.noise = noise
         for group in self.param_groups:
-            if not torch.as_tensor(group['lr']>0).all(): raise ValueError(f"lr = {group['lr']}: should be > 0")
-            if not torch.as_tensor(group['temperature']>=0).all(): raise ValueError(f"temperature = {group['temperature']}: should be >= 0")
+            lr, temperature = group['lr'], group['temperature']
+            if not torch.as_tensor(lr>0).all():
+                raise ValueError(f"lr = {lr}: should be > 0")
+            if not torch.as_tensor(temperature>=0).all():
+                raise ValueError(f"temperature = {temperature}: should be >= 0")
+
     @torch.no_grad()
-    def step(self, closure=None): # Reevaluates the loss, as in `torch.optim`
-        "One step of every group; returns the closure's loss."
+    def step(self,
+        closure: Callable | None=None, # reevaluates the loss, as in `torch.optim`
+    ) -> Tensor | None: # the closure's loss
+        "Take one step of every group."
         loss = None
         if closure is not None:
             with torch.enable_grad(): loss = closure()
         for group in self.param_groups:
             lr, T = group['lr'], group['temperature']
+            noisy = torch.is_tensor(T) or T>0
             for p in group['params']:
                 if p.grad is None: continue
                 add_scaled_(p, p.grad, -lr)
-                if torch.is_tensor(T) or T: add_scaled_(p, self._draw(p), (2*lr*T)**.5)
+                if noisy: add_scaled_(p, self._draw(p), (2*lr*T)**.5)
         return loss
-    def _draw(self, p): return self.noise.normal_(torch.empty_like(p)) if self.noise else torch.randn_like(p)
 
-# %% ../nbs/04_sgld.ipynb #dbe00f96
-@patch
-def state_dict(self: SGLD) -> dict: # With the noise generator's state
-    "As in `torch.optim`, and where the noise is."
-    return {**super(SGLD, self).state_dict(), 'noise': self.noise.get_state() if self.noise else None}
+    def _draw(self, p): # standard normals of the shape of `p`
+        if self.noise is None: return torch.randn_like(p)
+        return self.noise.normal_(torch.empty_like(p))
 
-@patch
-def load_state_dict(self: SGLD, state_dict): # From `state_dict`
-    "Go on from a saved state, noise included."
-    if self.noise and state_dict.get('noise') is not None: self.noise.set_state(state_dict['noise'])
-    super(SGLD, self).load_state_dict({k: v for k, v in state_dict.items() if k!='noise'})
+    def state_dict(self) -> dict: # with the noise generator's state
+        "As in `torch.optim`, and where the noise is."
+        noise = self.noise.get_state() if self.noise else None
+        return {**super().state_dict(), 'noise': noise}
+
+    def load_state_dict(self,
+        state_dict: dict, # from `state_dict`
+    ):
+        "Continue from a saved state, noise included."
+        state = dict(state_dict)
+        noise = state.pop('noise', None)
+        if self.noise and noise is not None: self.noise.set_state(noise)
+        super().load_state_dict(state)
 
 # %% ../nbs/04_sgld.ipynb #8e2834c8
 def split_rhat(
-    x, # A quantity along chains `(C, n)`
+    x: Tensor, # a quantity along chains `(C, n)`
 ) -> float:
     "Gelman and Rubin's R̂ over the halves of the chains (Vehtari et al. 2021, without ranks)."
-    n = x.shape[-1]//2; x = x[:, :2*n].double().reshape(-1, n)
-    within, between = x.var(1).mean(), x.mean(1).var()
+    n = x.shape[-1]//2
+    halves = x[:, :2*n].double().reshape(-1, n)
+    within, between = halves.var(1).mean(), halves.mean(1).var()
     return ((within*(n - 1)/n + between)/within).sqrt().item()
 
 def effective_samples(
-    x, # A quantity along chains `(C, n)`
-) -> float: # At most `C·n`
-    "Independent draws that know the mean as well (Geyer's initial monotone sequence; Vehtari et al. 2021)."
-    C, n = x.shape; x = x.double(); y = x - x.mean(1, keepdim=True)
-    f = torch.fft.rfft(y, 2*n); cov = torch.fft.irfft(f*f.conj(), 2*n)[:, :n].mean(0)/n
-    within = cov[0]*n/(n - 1); total = cov[0] + (x.mean(1).var() if C>1 else 0.)
-    pairs = (1 - (within - cov)/total)[:n//2*2].view(-1, 2).sum(1); pairs[0] += 1 - (1 - (within - cov[0])/total)
-    k = int((pairs<=0).nonzero()[0]) if (pairs<=0).any() else len(pairs)
-    return (C*n/(2*pairs[:k].cummin(0).values.sum() - 1).clamp(min=1)).item() if k else float(C*n)
+    x: Tensor, # a quantity along chains `(C, n)`
+) -> float: # at most `C·n`
+    "Independent draws that know the mean as well (Geyer's sequence; Vehtari et al. 2021)."
+    C, n = x.shape
+    x = x.double()
+    spectrum = torch.fft.rfft(x - x.mean(1, keepdim=True), 2*n)
+    covariance = torch.fft.irfft(spectrum*spectrum.conj(), 2*n)[:, :n].mean(0)/n
+    between = x.mean(1).var() if C>1 else 0.
+    within, total = covariance[0]*n/(n - 1), covariance[0] + between
+    rho = 1 - (within - covariance)/total                    # pooled autocorrelations ρ_t
+    pairs = rho[:n//2*2].view(-1, 2).sum(1)
+    pairs[0] += 1 - rho[0]                                   # ρ_0 is 1
+    cut = int((pairs<=0).nonzero()[0]) if (pairs<=0).any() else len(pairs)
+    if cut==0: return float(C*n)
+    time = 2*pairs[:cut].cummin(0).values.sum() - 1          # 1 + 2 Σ ρ_t
+    return (C*n/time.clamp(min=1)).item()

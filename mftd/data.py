@@ -152,7 +152,7 @@ def keep_memory() -> bool: # whether the C library could be asked
 class TwoHotStream:
     "Endless batches of sparse noisy samples, drawn whole: same config, same batches."
     def __init__(self,
-        config: ExperimentConfig,
+        config: ExperimentConfig, # sizes, signal, noise, seed
         split: str='train', # or `'test'`: another seed, dense noise, the same samples every epoch
         device: torch.device | str | None=None, # where to draw, default: the config's
         dtype: torch.dtype=torch.float32, # of values and inputs
@@ -264,7 +264,7 @@ def assemble_(
 class TwoHotDataset(IterableDataset):
     "A stream as a PyTorch dataset of whole batches; iterating over it is one epoch."
     def __init__(self,
-        config: ExperimentConfig,
+        config: ExperimentConfig, # sizes, signal, noise, seed
         split: str='train', # or `'test'`
         device: torch.device | str | None=None, # where to draw, default: the config's
         stream: Callable=TwoHotStream, # class of the stream
@@ -273,7 +273,7 @@ class TwoHotDataset(IterableDataset):
     def __iter__(self): return self.stream.epoch()
 
 def create_dataloaders(
-    config: ExperimentConfig,
+    config: ExperimentConfig, # sizes, signal, noise, seed
     device: torch.device | str | None=None, # where to draw, default: the config's
     stream: Callable=TwoHotStream, # class of the streams, to draw other data
 ) -> tuple[DataLoader, DataLoader]: # for training and test; `loader.dataset.stream` is behind

@@ -372,7 +372,7 @@ def penalty(
 
 # %% ../nbs/03_loss.ipynb #caf72dde
 def zero_loss(
-    config: ExperimentConfig, # What is trained; `lambda_on`, `sparsity` and the signal range are read
+    config: ExperimentConfig, # `lambda_on`, `sparsity` and the signal range are read
 ) -> float: # `lambda_on · s · E[v²]`
     "Expected scaled loss of a network that outputs nothing."
     a, b = config.data.signal_low, config.data.signal_high

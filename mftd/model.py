@@ -70,11 +70,14 @@ ACTIVATIONS = Activations(
 class Network(Protocol):
     "What functions of networks ask of a model; leading axes `(...)` hold many side by side."
     @property
-    def fc1(self) -> Any: ... # layer with `weight` `(..., h, d)` and `bias` `(..., h)` or None
+    def fc1(self) -> Any:
+        "Encoder: `weight` `(..., h, d)`, and `bias` `(..., h)` or None."
     @property
-    def fc2(self) -> Any: ... # layer with `weight` `(..., d, h)` and `bias` `(..., d)` or None
+    def fc2(self) -> Any:
+        "Decoder: `weight` `(..., d, h)`, and `bias` `(..., d)` or None."
     @property
-    def activation(self) -> str: ... # name in `ACTIVATIONS`
+    def activation(self) -> Any:
+        "Name in `ACTIVATIONS`."
 
 # %% ../nbs/02_model.ipynb #d830a933
 def _empty_layer(inputs: int, outputs: int, bias: bool) -> nn.Linear: # weights not set
@@ -110,7 +113,7 @@ class TwoLayerNet(nn.Module):
 
     @classmethod
     def from_config(cls,
-        config: ExperimentConfig,
+        config: ExperimentConfig, # sizes, activation, scales, seed
     ) -> 'TwoLayerNet':
         "The untrained network of a config, on its device; the same config gives the same weights."
         model = config.model
@@ -130,7 +133,7 @@ def weight_pairs(
 
 # %% ../nbs/02_model.ipynb #678bd2d9
 def pair_columns(
-    model: TwoLayerNet,
+    model: TwoLayerNet, # whose pairs
 ) -> dict[str, np.ndarray]: # name → array of length `h*d`
     "Weight pairs as columns `hidden`, `input`, `encoder`, `decoder`, as a data frame takes them."
     h, d = model.fc1.out_features, model.fc1.in_features
@@ -138,7 +141,7 @@ def pair_columns(
     return dict(hidden=row//d, input=row%d, encoder=pairs[:, 0], decoder=pairs[:, 1])
 
 def export_pairs(
-    model: TwoLayerNet,
+    model: TwoLayerNet, # whose pairs
     path: Path | str, # CSV file to write
     threshold: float=0., # keep only pairs with an encoder or decoder weight beyond this size
 ):

@@ -1,22 +1,33 @@
 # make run: see blobs form.  make test: every quick test.  The environment is made when it is missing.
-# make test-all adds the slow ones; those that need a browser (apt install chromium) or a terminal (tmux) are skipped where there is none.
+# make check: a loop of seconds while writing; it runs the notebooks that changed, or NB=07 alone.
+# make test-all adds the slow tests; those that need a browser (apt install chromium) or a terminal
+# (tmux) are skipped where there is none.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: run test test-all export outputs docs lab clean
+.PHONY: run check test test-all export outputs docs lab clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_WAIT_POLICY := PASSIVE
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
+CHANGED = $(shell git diff --name-only --diff-filter=d HEAD -- 'nbs/*.ipynb')
+CHECKED = $(if $(NB),$(wildcard nbs/$(NB)*.ipynb nbs/*/$(NB)*.ipynb),$(CHANGED))
 
 run: .venv/installed
 	.venv/bin/mftd run quick_3blob
 
+# Exports, cleans, lints, checks types, and runs some notebooks
+check: .venv/installed
+	.venv/bin/nbdev_export
+	.venv/bin/nbdev_clean
+	.venv/bin/ruff check .
+	.venv/bin/pyright & types=$$!; for nb in $(CHECKED); do .venv/bin/nbdev_test --path $$nb; done; wait $$types
+
 test: .venv/installed export
-	.venv/bin/nbdev_test --path nbs --n_workers 2 2>&1 | tee .venv/test.log
+	.venv/bin/nbdev_test --path nbs --n_workers 2 --timing 2>&1 | tee .venv/test.log
 	! grep -q 'No files were eligible' .venv/test.log
-	.venv/bin/python -m pytest -q -m 'not slow' tests
+	.venv/bin/python -m pytest -q -m 'not slow' --durations 10 tests
 
 test-all: .venv/installed export
 	.venv/bin/nbdev_test --path nbs --n_workers 1 --flags slow 2>&1 | tee .venv/test.log

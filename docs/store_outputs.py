@@ -31,6 +31,8 @@ def run(
         if given.get('eval:', [''])[0].lower()=='false': return True
         return bool(flags & given.keys())
     nb = read_nb(path)
+    for cell in nb.cells:
+        if not left_out(cell): cell.outputs = []           # a silent cell stores nothing
     with working_directory(path.parent):
         CaptureShell(path).run_all(nb, exc_stop=True, preproc=left_out)
     write_nb(nb, path)

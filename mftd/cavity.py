@@ -8,118 +8,197 @@ __all__ = ['cavity_terms', 'potential', 'cavity_potential', 'cavity_minimum', 'm
 
 # %% ../nbs/19_cavity.ipynb #26564a59
 import math
-import matplotlib.pyplot as plt, numpy as np, torch
-from .meanfield import draw_samples, make_problem, objective_independent, PairLaw
+import torch
+from collections.abc import Callable, Iterable
+from .config import ExperimentConfig
+from .model import TwoLayerNet
+from .meanfield import draw_samples, make_problem, objective_independent, PairLaw, Problem
 
 # %% ../nbs/19_cavity.ipynb #9300911c
+def _float64(
+    layer: torch.nn.Linear,
+) -> tuple[torch.Tensor, torch.Tensor | float]: # Its weight and its bias, 0 where it has none
+    bias = 0. if layer.bias is None else layer.bias.detach().double()
+    return layer.weight.detach().double(), bias
+
 def cavity_terms(
-    model, # `TwoLayerNet`
-    problem, # `Problem`
-    samples, # `(x, index, value)`
-    weight, # Weight of each sample `(n,)`, sums to 1
-    i, # Hidden unit
-    j, # Input
-    e, # Encoder weights to try `(m,)`
-) -> torch.Tensor: # `(3, m)`: C, A₁ and λ_D + B₁, with C = 0 where the unit gives nothing
+    model: TwoLayerNet, # Its other weights stay as they are
+    problem: Problem, # Data and objective
+    samples: tuple, # `(x, index, value)` of n samples, from `draw_samples`
+    weight: torch.Tensor, # Weight of each sample `(n,)`, sums to 1
+    i: int, # Hidden unit
+    j: int, # Input
+    e: torch.Tensor, # Encoder weights to try `(m,)`
+) -> torch.Tensor: # `(3, m)`: C, A and B, with C = 0 where the unit gives nothing
     "The field on a pair as three functions of the encoder weight, float64."
-    x, index, value = samples; p = problem
-    E, D = model.fc1.weight.detach().double(), model.fc2.weight.detach().double()
-    bE, bD = (0. if l.bias is None else l.bias.detach().double() for l in (model.fc1, model.fc2))
-    u = x @ E.T + bE; f = p.phi(u); y = torch.zeros_like(x).scatter(1, index, value)
-    c = p.scale*torch.ones_like(x).scatter(1, index, p.lam)
-    rest = f @ D.T + bD - y - f[:, i, None]*D[:, i]                                     # o⁻ − y
-    c_j, rest_j, Di = c[:, j], rest[:, j], D[:, i].clone(); Di[j] = 0
-    A, B = (c*Di**2).sum(1), 2*(c*Di*rest).sum(1)
-    a = p.phi((u[:, i] - E[i, j]*x[:, j])[:, None] + x[:, j, None]*e)
-    mean = lambda t: (weight[:, None]*t).sum(0)
-    return torch.stack([mean(A[:, None]*a**2 + B[:, None]*a) + p.encoder_penalty*e**2, -mean((c_j*rest_j)[:, None]*a), p.decoder_penalty + mean(c_j[:, None]*a**2)])
+    x, index, value = samples
+    E, encoder_bias = _float64(model.fc1)
+    D, decoder_bias = _float64(model.fc2)
+    y = torch.zeros_like(x).scatter(1, index, value)
+    c = problem.scale*torch.ones_like(x).scatter(1, index, problem.lam)
+    u = x @ E.T + encoder_bias
+    phi = problem.phi(u)
+    r = phi @ D.T + decoder_bias - y
+    r = r - phi[:, i, None]*D[:, i] # without unit i
+    others = D[:, i].clone()
+    others[j] = 0
+    P = (c*others**2).sum(1)
+    Q = 2*(c*others*r).sum(1)
+    x_j = x[:, j, None]
+    u_rest = u[:, i, None] - E[i, j]*x_j
+    a = problem.phi(u_rest + x_j*e)
+    def average(
+        f: torch.Tensor, # `(n, m)`
+    ) -> torch.Tensor: # `(m,)`
+        return (weight[:, None]*f).sum(0)
+    P, Q = P[:, None], Q[:, None]
+    C = average(P*a**2 + Q*a) + problem.encoder_penalty*e**2
+    c_j, r_j = c[:, j, None], r[:, j, None]
+    A = -average(c_j*r_j*a)
+    B = problem.decoder_penalty + average(c_j*a**2)
+    return torch.stack([C, A, B])
 
 def potential(
-    terms, # `(..., 3, m)` from `cavity_terms` or `cavity_potential`
-    w, # Decoder weights `(k,)`
+    terms: torch.Tensor, # `(..., 3, m)` from `cavity_terms` or `cavity_potential`
+    w: torch.Tensor, # Decoder weights `(k,)`
 ) -> torch.Tensor: # `(..., m, k)`
     "`V(e, w)` from its three functions of e."
     C, A, B = terms.unbind(-2)
     return C[..., None] - 2*A[..., None]*w + B[..., None]*w**2
 
 # %% ../nbs/19_cavity.ipynb #a832d37b
-def _with_active(problem, samples, j, active): # The same samples with position j active in all, or those in which it is not
+def _with_active(
+    samples: tuple, # `(x, index, value)`
+    j: int,
+) -> tuple: # The same samples with input j active in all, where need be in place of an active one
     x, index, value = samples
-    there = (index==j).any(1)
-    if not active: return x[~there], index[~there], value[~there]
-    x, index = x.clone(), index.clone(); swap = ~there; old, v = index[swap, 0], value[swap, 0]
-    rows = swap.nonzero()[:, 0]; x[rows, old] -= v; x[rows, j] += v; index[rows, 0] = j
+    idle = ~(index==j).any(1)
+    rows, = idle.nonzero().T
+    replaced, v = index[rows, 0], value[rows, 0]
+    x, index = x.clone(), index.clone()
+    x[rows, replaced] -= v
+    x[rows, j] += v
+    index[rows, 0] = j
     return x, index, value
 
-def cavity_potential(
-    model, # `TwoLayerNet`
-    config, # `ExperimentConfig`: data and objective
-    pairs, # List of `(hidden unit, input)`
-    e, # Encoder weights to try `(m,)`
-    n=1000, # Samples of each kind
-    seed=0, # Of the samples
-) -> torch.Tensor: # `(pairs, 3, m)`, see `cavity_terms`; `potential` makes `V(e, w)` of it
-    "The field each of some pairs feels in a network, up to a constant."
-    problem = make_problem(config); g = torch.Generator().manual_seed(seed); out = []; share = problem.s/problem.d
-    samples = draw_samples(problem, n, g)
-    for i, j in pairs:
-        parts = [_with_active(problem, samples, j, o) for o in (True, False)]
-        weight = torch.cat([torch.full((len(o[0]),), k/len(o[0]), dtype=torch.float64) for o, k in zip(parts, (share, 1 - share))])
-        out.append(cavity_terms(model, problem, tuple(torch.cat(o) for o in zip(*parts)), weight, i, j, torch.as_tensor(e).double()))
-    return torch.stack(out)
+def _without_active(
+    samples: tuple, # `(x, index, value)`
+    j: int,
+) -> tuple: # The samples in which input j is not active
+    x, index, value = samples
+    idle = ~(index==j).any(1)
+    return x[idle], index[idle], value[idle]
 
+def _equal_weights(n: int, total: float) -> torch.Tensor:
+    return torch.full((n,), total/n, dtype=torch.float64)
+
+def cavity_potential(
+    model: TwoLayerNet, # The network whose pairs are looked at
+    config: ExperimentConfig, # Data and objective
+    pairs: Iterable, # Of `(hidden unit, input)`
+    e: torch.Tensor, # Encoder weights to try `(m,)`
+    n: int=1000, # Samples drawn
+    seed: int=0, # Of the samples
+) -> torch.Tensor: # `(pairs, 3, m)`, see `cavity_terms`; `potential` makes `V(e, w)` of it
+    "The field that each of some pairs feels in a network, up to a constant."
+    problem = make_problem(config)
+    samples = draw_samples(problem, n, torch.Generator().manual_seed(seed))
+    share = problem.s/problem.d
+    e = torch.as_tensor(e).double()
+    fields = []
+    for i, j in pairs:
+        active, idle = _with_active(samples, j), _without_active(samples, j)
+        both = tuple(torch.cat(o) for o in zip(active, idle))
+        weight = torch.cat([
+            _equal_weights(len(active[0]), share),
+            _equal_weights(len(idle[0]), 1 - share)])
+        fields.append(cavity_terms(model, problem, both, weight, i, j, e))
+    return torch.stack(fields)
+
+# %% ../nbs/19_cavity.ipynb #c4632939
 def cavity_minimum(
-    terms, # `(3, m)`, a mean over pairs
-    e, # `(m,)`, even steps
-): # `(e, w)` of the lowest point, the encoder weight interpolated
+    terms: torch.Tensor, # `(3, m)`, of one pair or a mean over pairs
+    e: torch.Tensor, # `(m,)`, even steps
+) -> tuple[float, float]: # `(e, w)` of the lowest point, the encoder weight interpolated
     "Where the field is lowest."
-    C, A, B = terms; V = C - A**2/B; k = int(V[1:-1].argmin()) + 1; step = e[1] - e[0]
-    a, b, c = V[k - 1:k + 2]; shift = .5*(a - c)/(a - 2*b + c)
+    C, A, B = terms
     w = A/B
-    return (e[k] + shift*step).item(), (w[k] + shift*(w[k + 1] - w[k - 1])/2).item()
+    V = C - A**2/B
+    k = int(V[1:-1].argmin()) + 1
+    below, at, above = V[k - 1:k + 2]
+    shift = .5*(below - above)/(below - 2*at + above) # of the parabola's lowest point, in steps
+    lowest_e = e[k] + shift*(e[1] - e[0])
+    lowest_w = w[k] + shift*(w[k + 1] - w[k - 1])/2
+    return lowest_e.item(), lowest_w.item()
 
 # %% ../nbs/19_cavity.ipynb #8f63008a
 def mean_field_potential(
-    problem, # `Problem`
-    law, # `PairLaw`
-    arrangement=objective_independent, # Or a function like `objective_orthogonal`
-) -> torch.Tensor: # `(3, n)`, as `cavity_terms`
-    "The potential a pair feels in a law, from the gradient of F."
-    p, m, k = (o.detach().clone().requires_grad_() for o in (law.p, law.p*law.w, law.p*law.ww))
-    F = sum(arrangement(problem, PairLaw(p, law.e, m/p, k/p)))
-    C, A, B = torch.autograd.grad(F, (p, m, k))
-    return torch.stack([C, -A/2, B])/(problem.d*problem.h)
+    problem: Problem, # Data and objective
+    law: PairLaw, # Encoder values `(n,)`
+    arrangement: Callable=objective_independent, # Or a function like `objective_orthogonal`
+) -> torch.Tensor: # `(3, n)`: C, A and B, as from `cavity_terms`
+    "The potential that a pair feels in a law, from the gradient of F."
+    moments = law.p, law.p*law.w, law.p*law.ww
+    p, pw, pww = (o.detach().clone().requires_grad_() for o in moments)
+    on, off, penalty = arrangement(problem, PairLaw(p, law.e, pw/p, pww/p))
+    F = on + off + penalty
+    dp, dpw, dpww = torch.autograd.grad(F, (p, pw, pww))
+    return torch.stack([dp, -dpw/2, dpww])/(problem.d*problem.h)
 
+# %% ../nbs/19_cavity.ipynb #85869081
 def free_energy(
-    problem, # `Problem`
-    temperature, # T > 0
-    law, # `PairLaw` on an even grid of e; decoder weights Gaussian given e
-    arrangement=objective_independent, # Or a function like `objective_orthogonal`
+    problem: Problem, # Data and objective
+    temperature: float, # T > 0
+    law: PairLaw, # On an even grid of e; decoder weights Gaussian given e
+    arrangement: Callable=objective_independent, # Or a function like `objective_orthogonal`
 ) -> float: # `F + T·d·h·⟨log p(e, w)⟩`
-    "What Langevin training minimises. With independent pairs it is a bound from above on the true free energy (Gibbs, Bogoliubov)."
-    s2 = law.ww - law.w**2; inside = law.p.log() - (law.e[1] - law.e[0]).log() - .5*(2*math.pi*math.e*s2).log()
-    return (sum(arrangement(problem, law)) + temperature*problem.d*problem.h*law.mean(inside)).item()
+    "What Langevin training minimises: an upper bound for independent pairs (Gibbs, Bogoliubov)."
+    variance = law.ww - law.w**2
+    step = law.e[1] - law.e[0]
+    entropy = .5*(2*math.pi*math.e*variance).log() # of w, given e
+    log_p = law.p.log() - step.log() - entropy
+    on, off, penalty = arrangement(problem, law)
+    F = on + off + penalty
+    return (F + temperature*problem.d*problem.h*law.mean(log_p)).item()
+
+# %% ../nbs/19_cavity.ipynb #c2bbb089
+def _towards(
+    law: PairLaw,
+    log_p: torch.Tensor, # Logarithm of the density that the law's own potential asks for `(n,)`
+    A: torch.Tensor, # Of that potential `(n,)`
+    B: torch.Tensor, # Of that potential `(n,)`
+    temperature: float,
+    rate: float, # Part of the way that is gone
+) -> PairLaw:
+    log_p = law.p.log() + rate*(log_p - law.p.log())
+    p = torch.softmax(log_p, 0).clamp(min=1e-200)
+    p = (p + p.flip(0))/2 # activations are odd: (e, w) ↔ (−e, −w)
+    w = law.w + rate*(A/B - law.w)
+    variance = (law.ww - law.w**2)*(1 - rate) + rate*temperature/(2*B)
+    return PairLaw(p/p.sum(), law.e, w, variance + w**2)
 
 def relax_density(
-    problem, # `Problem`
-    temperature, # T > 0
-    law, # `PairLaw` on an even grid of e to start from; all p > 0, all ww > w²
-    arrangement=objective_independent, # Or a function like `objective_orthogonal`
-    steps=400, # At most
-    tol=1e-4, # Stop where a full step would change log p by less than this, on average
-): # `PairLaw`, and that change
-    "The self-consistent density at a temperature: a local minimum of `free_energy`, downhill from where it starts. Raises `ValueError` unless T > 0."
+    problem: Problem, # Data and objective
+    temperature: float, # T > 0
+    law: PairLaw, # On an even grid of e, to start from; all p > 0, all ww > w²
+    arrangement: Callable=objective_independent, # Or a function like `objective_orthogonal`
+    steps: int=400, # At most
+    tol: float=1e-4, # Stop where a full step would change log p by less, on average
+) -> tuple[PairLaw, float]: # The law, and that change
+    "A local minimum of `free_energy`, downhill from a law. Raises `ValueError` unless T > 0."
     if not temperature>0: raise ValueError(f"temperature = {temperature}: should be > 0")
-    rate, now = .1, free_energy(problem, temperature, law, arrangement)
+    rate, change = .1, math.inf
+    energy = free_energy(problem, temperature, law, arrangement)
     for _ in range(steps):
         C, A, B = mean_field_potential(problem, law, arrangement)
-        logp = torch.log_softmax(-(C - A**2/B)/temperature - .5*B.log(), 0); change = law.mean((logp - law.p.log()).abs()).item()
-        while change>tol and rate>1e-7:
-            p = torch.softmax(law.p.log() + rate*(logp - law.p.log()), 0).clamp(min=1e-200); p = (p + p.flip(0))/2     # odd activations: (e, w) ↔ (−e, −w)
-            w, ww = law.w + rate*(A/B - law.w), (law.ww - law.w**2)*(1 - rate) + rate*temperature/(2*B)
-            new = PairLaw(p/p.sum(), law.e, w, ww + w**2); down = free_energy(problem, temperature, new, arrangement)
-            if down<=now: break
+        log_p = torch.log_softmax(-(C - A**2/B)/temperature - .5*B.log(), 0)
+        change = law.mean((log_p - law.p.log()).abs()).item()
+        if not change>tol: break
+        while rate>1e-7:
+            new = _towards(law, log_p, A, B, temperature, rate)
+            new_energy = free_energy(problem, temperature, new, arrangement)
+            if new_energy<=energy: break
             rate /= 3
-        else: break
-        law, now, rate = new, down, min(1., 1.5*rate)
+        else: break # no step lowers the free energy
+        law, energy, rate = new, new_energy, min(1., 1.5*rate)
     return law, change

@@ -4,257 +4,269 @@
 
 # %% auto #0
 __all__ = ['SHARED_FIELDS', 'get_field', 'group_configs', 'stack_configs', 'TwoLayerEnsemble', 'expand_shared', 'EnsembleNoise',
-           'EnsembleStream', 'EnsembleAdam', 'ensemble_optimizer', 'EnsembleSchedule', 'EnsembleTrainer']
+           'EnsembleStream', 'EnsembleAdam', 'ensemble_optimizer', 'EnsembleTrainer']
 
 # %% ../nbs/13_ensemble.ipynb #7436f2e1
 import torch
-import matplotlib.pyplot as plt
+from collections.abc import Iterable, Iterator
 from types import SimpleNamespace
+from typing import Any
 from torch import nn
 from torch.optim import Optimizer
-from fastcore.basics import patch
-from .config import FIELDS, SECTIONS
+from .config import ExperimentConfig, FIELDS, SECTIONS
 from .data import assemble_, Batch, NormalSource, TwoHotStream
 from .model import ACTIVATIONS, TwoLayerNet
 from .sgld import add_scaled_, SGLD
-from .steps import schedule_factor, take_step
-from .capture import recording_for, StepGraph
-from .training import loss_sums, metrics, train_sums
+from .training import Trainer
 
 # %% ../nbs/13_ensemble.ipynb #b36806a8
-SHARED_FIELDS = ('d', 'hidden_size', 'activation', 'bias', 'sparsity', 'batch_size', 'train_dataset_size', 'test_dataset_size', 'noise_sampling',
-              'loss_type', 'optimizer_type', 'device', 'allow_tf32') # fields that networks side by side have in common
+SHARED_FIELDS = (
+    'd', 'hidden_size', 'activation', 'bias', 'sparsity', 'batch_size', 'train_dataset_size',
+    'test_dataset_size', 'noise_sampling', 'loss_type', 'optimizer_type', 'device', 'allow_tf32',
+) # fields that networks side by side have in common
 
 def get_field(
-    config, # `ExperimentConfig`
-    field, # Flat name
-): # Its value
+    config: ExperimentConfig, # where it stands
+    field: str, # flat name
+) -> Any: # its value
     "A field by its flat name."
     return getattr(getattr(config, FIELDS[field]), field)
 
+# %% ../nbs/13_ensemble.ipynb #91d59ae7
+def _trains_alone(config: ExperimentConfig) -> bool:
+    t = config.training
+    return t.save_epoch_checkpoints or t.frozen_encoder or not t.epochs
+
 def group_configs(
-    configs, # List of `ExperimentConfig`s
-) -> list: # Lists of indices into `configs`
-    "Which configs can be trained side by side. One that asks for epoch checkpoints, which hold what it needs to resume alone, stays alone; so does one with a frozen encoder."
+    configs: Iterable[ExperimentConfig], # of any shapes
+) -> list[list[int]]: # indices into `configs`
+    "Which configs can be trained side by side."
     groups = {}
-    for m, c in enumerate(configs): groups.setdefault((m,) if c.training.save_epoch_checkpoints or c.training.frozen_encoder or not c.training.epochs else tuple(get_field(c, f) for f in SHARED_FIELDS), []).append(m)
+    for m, config in enumerate(configs):
+        key = (m,) if _trains_alone(config) else tuple(get_field(config, f) for f in SHARED_FIELDS)
+        groups.setdefault(key, []).append(m)
     return list(groups.values())
 
 # %% ../nbs/13_ensemble.ipynb #c6686801
+def _stack_field(
+    configs: list[ExperimentConfig], # of one group
+    field: str, # flat name
+    like: torch.Tensor, # with the dtype and device wanted
+) -> Any: # the value where all agree, else a tensor `(M,)` of numbers, or a list
+    "A field of many configs."
+    values = [get_field(c, field) for c in configs]
+    if all(v==values[0] for v in values): return values[0]
+    return values if isinstance(values[0], (bool, str)) else like.new_tensor(values)
+
 def stack_configs(
-    configs, # `ExperimentConfig`s of one group
-    like, # A tensor with the dtype and device wanted
-) -> SimpleNamespace: # Fields as in `ExperimentConfig`: plain where all agree, numbers that differ as tensors `(M,)`
+    configs: list[ExperimentConfig], # of one group
+    like: torch.Tensor, # with the dtype and device wanted
+) -> Any: # a namespace with the sections and fields of `ExperimentConfig`, see `_stack_field`
     "Many configs with the fields of one."
-    def field(f):
-        v = [get_field(c, f) for c in configs]
-        if all(o==v[0] for o in v): return v[0]
-        return like.new_tensor(v) if not isinstance(v[0], (bool, str)) else v
-    return SimpleNamespace(**{s: SimpleNamespace(**{f: field(f) for f in FIELDS if FIELDS[f]==s}) for s in SECTIONS})
+    stacked = SimpleNamespace(**{section: SimpleNamespace() for section in SECTIONS})
+    for field, section in FIELDS.items():
+        setattr(getattr(stacked, section), field, _stack_field(configs, field, like))
+    return stacked
 
 # %% ../nbs/13_ensemble.ipynb #3333cd40
-class TwoLayerEnsemble(nn.Module):
-    "`M` networks of one shape: encoders `fc1.weight` `(M, h, d)`, decoders `fc2.weight` `(M, d, h)`, biases `(M, h)` and `(M, d)`."
-    def __init__(self, networks): # `TwoLayerNet`s of one shape and activation
+class _LinearEnsemble(nn.Module):
+    "Linear layers of many networks: `weight` `(M, out, in)`, `bias` `(M, out)` or None."
+    def __init__(self, layers: list[nn.Linear]):
         super().__init__()
-        self.activation, self.fc1, self.fc2 = networks[0].activation, nn.Module(), nn.Module()
-        for name in 'fc1', 'fc2':
-            for p, o in getattr(networks[0], name).named_parameters(): setattr(getattr(self, name), p, nn.Parameter(torch.stack([getattr(getattr(n, name), p).detach() for n in networks])))
-        for layer in (self.fc1, self.fc2): layer.bias = getattr(layer, 'bias', None)
+        self.weight = nn.Parameter(torch.stack([layer.weight.detach() for layer in layers]))
+        biases = [layer.bias.detach() for layer in layers if layer.bias is not None]
+        self.bias = nn.Parameter(torch.stack(biases)) if biases else None
+    def forward(self, x: torch.Tensor) -> torch.Tensor: # `(..., B, in)` → `(M, B, out)`
+        y = x @ self.weight.mT
+        return y if self.bias is None else y + self.bias[:, None, :]
+
+class TwoLayerEnsemble(nn.Module):
+    "`M` networks of one shape, with the parameters of `TwoLayerNet` along a leading axis."
+    def __init__(self,
+        networks: list[TwoLayerNet], # of one shape and activation
+    ):
+        super().__init__()
+        self.activation = networks[0].activation
+        self.fc1 = _LinearEnsemble([net.fc1 for net in networks])
+        self.fc2 = _LinearEnsemble([net.fc2 for net in networks])
     @classmethod
-    def from_configs(cls, configs): # `ExperimentConfig`s of one group
+    def from_configs(cls,
+        configs: Iterable[ExperimentConfig], # of one group
+    ) -> 'TwoLayerEnsemble':
         "The untrained networks of many configs, each as `TwoLayerNet.from_config` makes it."
         return cls([TwoLayerNet.from_config(c) for c in configs])
     def __len__(self): return len(self.fc1.weight)
-    def forward(self, x): # Inputs `(B, d)` for all networks, or `(M, B, d)`
-        "Outputs of every network `(M, B, d)`."
-        bias = lambda layer: 0. if layer.bias is None else layer.bias[:, None, :]
-        return ACTIVATIONS[self.activation](x @ self.fc1.weight.mT + bias(self.fc1)) @ self.fc2.weight.mT + bias(self.fc2)
-
-# %% ../nbs/13_ensemble.ipynb #1e9c457b
-@patch
-def member(self: TwoLayerEnsemble,
-    m, # Which one
-) -> TwoLayerNet: # A copy
-    "One of the networks by itself."
-    h, d = self.fc1.weight.shape[1:]
-    net = TwoLayerNet(d, h, self.activation, self.fc1.bias is not None, generator=torch.Generator()).to(self.fc1.weight)
-    net.load_state_dict({k: v[m] for k, v in self.state_dict().items()})
-    return net
-
-@patch
-def finite(self: TwoLayerEnsemble) -> torch.Tensor: # Boolean `(M,)`
-    "Whose weights are all finite?"
-    return torch.stack([p.isfinite().flatten(1).all(1) for p in self.parameters()]).all(0)
+    def forward(self,
+        x: torch.Tensor, # inputs `(B, d)` for all networks, or `(M, B, d)`
+    ) -> torch.Tensor: # `(M, B, d)`
+        "Outputs of every network."
+        return self.fc2(ACTIVATIONS[self.activation](self.fc1(x)))
+    def member(self,
+        m: int, # which one
+    ) -> TwoLayerNet: # a copy
+        "One of the networks by itself."
+        h, d = self.fc1.weight.shape[1:]
+        bias, generator = self.fc1.bias is not None, torch.Generator()
+        net = TwoLayerNet(d, h, self.activation, bias, generator=generator).to(self.fc1.weight)
+        net.load_state_dict({name: value[m] for name, value in self.state_dict().items()})
+        return net
 
 # %% ../nbs/13_ensemble.ipynb #83d51e7a
 def expand_shared(
-    x, # `(U, ...)`, or None
-    of, # Which of the `U` each member takes
+    x: torch.Tensor, # `(U, ...)`, a row of each source
+    of: list[int], # which of the `U` each member takes
 ) -> torch.Tensor: # `(M, ...)`: a view where all take the same one, or each its own
     "Rows for the members."
-    if x is None or of==list(range(len(x))): return x
-    return x.expand(len(of), *x.shape[1:]) if len(x)==1 else x[of]
+    if of==list(range(len(x))): return x
+    if len(x)==1: return x.expand(len(of), *x.shape[1:])
+    return x[of]
 
-class EnsembleNoise:
-    "Normal numbers for many networks, each from its own source; members with the same source share what it draws."
-    def __init__(self,
-        sources, # `NormalSource`s
-        of, # Which of them each member takes
-    ): self.sources, self.of = sources, of
-    def normal_(self, x): # `(M, ...)`
-        "Fill `x` in place."
-        y = x.new_empty(len(self.sources), *x.shape[1:])
-        for s, o in zip(self.sources, y): s.normal_(o)
-        return x.copy_(expand_shared(y, self.of))
+class _SharedSources:
+    "Random sources of many members: member `m` takes `sources[of[m]]`."
+    def __init__(self, sources: list, of: list[int]):
+        self.sources, self.of = sources, of
     @property
-    def generators(self): "All that it draws from."; return [g for s in self.sources for g in s.generators]
+    def generators(self) -> list[torch.Generator]: # of all sources
+        return [g for source in self.sources for g in source.generators]
+    def select_members(self, members: list[int]):
+        "Continue with these members, and the sources that they take."
+        of = [self.of[m] for m in members]
+        used = sorted(set(of))
+        self.sources = [self.sources[u] for u in used]
+        self.of = [used.index(u) for u in of]
+
+class EnsembleNoise(_SharedSources, NormalSource):
+    "Normal numbers for many networks: member `m` takes what `sources[of[m]]` draws."
+    def __init__(self,
+        sources: list[NormalSource], # those that draw
+        of: list[int], # which of them each member takes
+    ):
+        super().__init__(sources, of)
+    def normal_(self,
+        x: torch.Tensor, # `(M, ...)`, overwritten
+        std: float=1., # standard deviation
+    ) -> torch.Tensor: # `x`
+        "Fill `x` in place."
+        drawn = x.new_empty(len(self.sources), *x.shape[1:])
+        for source, row in zip(self.sources, drawn): source.normal_(row, std)
+        return x.copy_(expand_shared(drawn, self.of))
 
 # %% ../nbs/13_ensemble.ipynb #1e96814c
-class EnsembleStream:
+class EnsembleStream(_SharedSources):
     "The streams of many configs side by side: member `m` gets the batches its config gets alone."
     def __init__(self,
-        configs, # `ExperimentConfig`s of one group
-        split='train', # As in `TwoHotStream`
-        device=None, # Where to draw, default: the configs'
-        dtype=torch.float32, # Of values and inputs
-        share=True, # Draw equal streams once?
+        configs: Iterable[ExperimentConfig], # of one group
+        split: str='train', # as in `TwoHotStream`
+        device: torch.device | str | None=None, # where to draw, default: the configs'
+        dtype: torch.dtype=torch.float32, # of values and inputs
+        share: bool=True, # draw equal streams once?
     ):
-        self.keys, self.streams = [(c.data, c.training.seed) if share else m for m, c in enumerate(configs)], {}
-        for k, c in zip(self.keys, configs):
-            if k not in self.streams: self.streams[k] = TwoHotStream(c, split, device, dtype)
-    def __len__(self): "Batches an epoch."; return len(next(iter(self.streams.values())))
-    def epoch(self): "The batches of one epoch."; return (next(self) for _ in range(len(self)))
+        streams, of = {}, []
+        for m, config in enumerate(configs):
+            key = (config.data, config.training.seed) if share else m
+            if key not in streams: streams[key] = TwoHotStream(config, split, device, dtype)
+            of.append(list(streams).index(key))
+        super().__init__(list(streams.values()), of)
+    def __len__(self): return len(self.sources[0]) # batches of an epoch
+    def __iter__(self): return self.epoch()
     def __next__(self): return self.draw(self.advance())
-    def advance(self): "As in `TwoHotStream`."; return [s.advance() for s in self.streams.values()][0]
     @property
-    def step(self): "Batches drawn."; return next(iter(self.streams.values())).step
-    @property
-    def generators(self): "All that it draws from."; return [g for s in self.streams.values() for g in s.generators]
+    def step(self) -> int: # batches drawn
+        "Where the streams are."
+        return self.sources[0].step
+    def epoch(self) -> Iterator[Batch]: # with leading axis `M`
+        "The batches up to the end of the current epoch."
+        return (next(self) for _ in range(len(self) - self.step % len(self)))
+    def advance(self) -> int: # samples of the next batch
+        "One batch further, as in `TwoHotStream`."
+        return [stream.advance() for stream in self.sources][0]
     def draw(self,
-        n, # Samples
-    ) -> Batch: # With leading axis `M`
+        n: int, # samples
+    ) -> Batch: # with leading axis `M`
         "`n` samples for every member."
-        streams, names = list(self.streams.values()), list(self.streams)
-        of = [names.index(k) for k in self.keys]
-        b = streams[0].empty(n, (len(streams),))
-        for u, s in enumerate(streams): s.fill_(b.index[u], b.value[u], None if b.x is None else b.x[u])
-        b = assemble_(b)
-        return Batch(expand_shared(b.index, of), expand_shared(b.value, of), expand_shared(b.x, of), b.d, EnsembleNoise([s.noise for s in streams], of) if b.x is None else None)
+        batch = self.sources[0].empty(n, (len(self.sources),))
+        for u, stream in enumerate(self.sources):
+            x = None if batch.x is None else batch.x[u]
+            stream.fill_(batch.index[u], batch.value[u], x)
+        batch = assemble_(batch)
+        index, value = expand_shared(batch.index, self.of), expand_shared(batch.value, self.of)
+        if batch.x is not None:
+            return Batch(index, value, expand_shared(batch.x, self.of), batch.d)
+        noise = EnsembleNoise([stream.noise for stream in self.sources], self.of)
+        return Batch(index, value, None, batch.d, noise)
 
 # %% ../nbs/13_ensemble.ipynb #d2905b0b
 class EnsembleAdam(Optimizer):
     "Adam with a rate for each network: torch's own step at rate 1, scaled."
     def __init__(self,
-        params, # With leading axis `M`
-        lr, # Rates `(M,)`
+        params: Iterable[nn.Parameter], # with leading axis `M`
+        lr: torch.Tensor, # rates `(M,)`
     ):
         super().__init__(params, dict(lr=lr, capturable=False))
-        self.steps = [torch.zeros_like(p) for p in self.param_groups[0]['params']]
-        self.adam = torch.optim.Adam(self.steps, 1., fused=lr.device.type in ('cpu', 'cuda'))
+        self.unit_steps = [torch.zeros_like(p) for p in self.param_groups[0]['params']]
+        self.adam = torch.optim.Adam(self.unit_steps, 1., fused=lr.device.type in ('cpu', 'cuda'))
         self.state = self.adam.state
     @torch.no_grad()
     def step(self):
         "One step of every network."
-        group = self.param_groups[0]; self.adam.param_groups[0]['capturable'] = group['capturable']
-        for s, p in zip(self.steps, group['params']): s.zero_(); s.grad = p.grad
+        group = self.param_groups[0]
+        self.adam.param_groups[0]['capturable'] = group['capturable']
+        for unit_step, p in zip(self.unit_steps, group['params']):
+            unit_step.zero_()
+            unit_step.grad = p.grad
         self.adam.step()
-        for s, p in zip(self.steps, group['params']): add_scaled_(p, s, group['lr'])
+        for unit_step, p in zip(self.unit_steps, group['params']):
+            add_scaled_(p, unit_step, group['lr'])
 
 # %% ../nbs/13_ensemble.ipynb #ff9233e2
 def ensemble_optimizer(
-    model, # `TwoLayerEnsemble`
-    configs, # `ExperimentConfig`s of one group
+    model: TwoLayerEnsemble, # what is trained
+    configs: list[ExperimentConfig], # of one group
 ) -> Optimizer: # Adam or SGLD with rates `(M,)`
     "The optimizer the configs ask for: member `m` steps as in `make_optimizer`."
-    p = model.fc1.weight; lr, T = (p.new_tensor([get_field(c, f) for c in configs]) for f in ('learning_rate', 'temperature'))
+    like, device = model.fc1.weight, model.fc1.weight.device
+    lr = like.new_tensor([c.training.learning_rate for c in configs])
     if configs[0].training.optimizer_type=='adam': return EnsembleAdam(model.parameters(), lr)
-    noise = EnsembleNoise([NormalSource(c.training.seed, 'langevin', p.device) for c in configs], list(range(len(configs))))
-    return SGLD(model.parameters(), lr, T if T.any() else 0., noise)
-
-class EnsembleSchedule:
-    "Each member's learning rate at every step, as `LambdaLR` with `schedule_factor` sets it alone."
-    def __init__(self,
-        optimizer, # From `ensemble_optimizer`
-        configs, # Of its members
-        steps, # Steps an epoch
-    ):
-        self.optimizer, self.configs, self.steps, self.done = optimizer, list(configs), steps, 0
-        self.set()
-    def set(self):
-        "Give the optimizer the rates of the next step."
-        rates = [c.training.learning_rate*schedule_factor(self.done, c.training.epochs*self.steps, c) for c in self.configs]
-        group = self.optimizer.param_groups[0]; group['lr'] = group['lr'].new_tensor(rates)
-    def step(self): "A step is done."; self.done += 1; self.set()
+    temperature = like.new_tensor([c.training.temperature for c in configs])
+    sources = [NormalSource(c.training.seed, 'langevin', device) for c in configs]
+    noise = EnsembleNoise(sources, list(range(len(configs))))
+    return SGLD(model.parameters(), lr, temperature if temperature.any() else 0., noise)
 
 # %% ../nbs/13_ensemble.ipynb #4f83f09b
-class EnsembleTrainer:
+def _select_rows(values: dict, members: list[int]):
+    "Keep some rows of every tensor in a dict that has rows."
+    for name, value in values.items():
+        if torch.is_tensor(value) and value.dim(): values[name] = value[members]
+
+class EnsembleTrainer(Trainer):
     "Networks that take every step together."
+    model: TwoLayerEnsemble
+    train_loader: EnsembleStream
+    test_loader: EnsembleStream
     def __init__(self,
-        configs, # `ExperimentConfig`s of one group
-        share=True, # Draw equal streams once?
-        dtype=torch.float32, # Of weights and data
-        recording=None, # Captures the steps, see `StepGraph`; default: as for one
+        configs: Iterable[ExperimentConfig], # of one group
+        share: bool=True, # draw equal streams once?
+        dtype: torch.dtype=torch.float32, # of weights and data
+        recording: type | None=None, # captures the steps, see `Trainer`
     ):
-        self.configs, self.model = list(configs), TwoLayerEnsemble.from_configs(configs).to(dtype)
-        self.train, self.test = (EnsembleStream(configs, split, dtype=dtype, share=share) for split in ('train', 'test'))
-        self.optimizer = ensemble_optimizer(self.model, configs)
-        self.schedule, self.config = EnsembleSchedule(self.optimizer, configs, len(self.train)), stack_configs(configs, self.model.fc1.weight)
-        self.recording = recording or recording_for(self.model)
-        if self.model.fc1.weight.is_cuda: torch.backends.cuda.matmul.allow_tf32 = configs[0].training.allow_tf32
-        self.graph = None; self._capture()
-    def _capture(self): # Steps of these members in one launch
-        if self.graph: self.graph.taken.clear()         # give back the memory of the old ones
-        self.graph = StepGraph(self.model, self.train, self.optimizer, self.config, recording=self.recording) if self.recording else None
-    def step(self): # `(total, on, off)`, each `(M,)`, of the step
-        "One step of every member."
-        n = self.train.advance()
-        sums = self.graph(n) if self.graph else take_step(self.model, self.train.draw(n), self.optimizer, self.config)
-        self.schedule.step()
-        return sums.double()/n
-
-# %% ../nbs/13_ensemble.ipynb #db675ad5
-@patch
-def epoch(self: EnsembleTrainer,
-    on_step=lambda: None, # Called after every step
-): # For each member: training metrics, test metrics, still finite?
-    "One epoch of every member. Weights that are not finite go back to where the epoch began."
-    before = [p.detach().clone() for p in self.model.parameters()]
-    sums, n = train_sums(self.model, self.train.epoch(), self.optimizer, self.schedule, self.config, on_step, graph=self.graph)
-    fine, trained = self.model.finite() & sums[0].isfinite(), [metrics(s, n, c) for s, c in zip(sums.T.cpu(), self.configs)]
-    with torch.no_grad():
-        for p, old in zip(self.model.parameters(), before): p.copy_(torch.where(fine.view(-1, *[1]*(p.dim() - 1)), p, old))
-    sums, n = loss_sums(self.model, self.test.epoch(), self.config)
-    tested = [metrics(s, n, c) for s, c in zip(sums.T.cpu(), self.configs)]
-    for t in tested: del t['loss']
-    return list(zip(trained, tested, fine.tolist()))
-
-# %% ../nbs/13_ensemble.ipynb #833ac1d2
-@patch
-def keep(self: EnsembleAdam, members): # Indices of those who stay
-    "Go on without the others."
-    for s in self.steps:
-        s.data, s.grad, state = s.data[members], None, self.adam.state[s]
-        for k in 'exp_avg', 'exp_avg_sq': state[k] = state[k][members]
-    self.param_groups[0]['lr'] = self.param_groups[0]['lr'][members]
-
-@patch
-def keep(self: SGLD, members): # Indices of those who stay
-    "Go on without the others."
-    group = self.param_groups[0]
-    for k in 'lr', 'temperature': group[k] = group[k][members] if torch.is_tensor(group[k]) else group[k]
-    self.noise = EnsembleNoise([self.noise.sources[m] for m in members], list(range(len(members))))
-
-@patch
-def keep(self: EnsembleStream, members): # Indices of those who stay
-    "Go on without the others."
-    self.keys = [self.keys[m] for m in members]
-    self.streams = {k: s for k, s in self.streams.items() if k in self.keys}
-
-@patch
-def keep(self: EnsembleTrainer, members): # Indices of those who stay
-    "Go on without the others."
-    for p in self.model.parameters(): p.data, p.grad = p.data[members], None
-    for o in self.optimizer, self.train, self.test: o.keep(members)
-    self.configs = self.schedule.configs = [self.configs[m] for m in members]
-    self.config = stack_configs(self.configs, self.model.fc1.weight); self._capture()
+        configs = list(configs)
+        model = TwoLayerEnsemble.from_configs(configs).to(dtype)
+        optimizer = ensemble_optimizer(model, configs)
+        train, test = [EnsembleStream(configs, s, None, dtype, share) for s in ('train', 'test')]
+        together = stack_configs(configs, model.fc1.weight)
+        super().__init__(model, configs, together, optimizer, train, test, train,
+                         recording=recording)
+    def select_members(self,
+        members: list[int], # indices of those who stay
+    ):
+        "Continue without the others."
+        optimizer, noise = self.optimizer, getattr(self.optimizer, 'noise', None)
+        for p in [*self.model.parameters(), *getattr(optimizer, 'unit_steps', [])]:
+            p.data, p.grad = p.data[members], None
+        for values in [*optimizer.param_groups, *optimizer.state.values()]:
+            _select_rows(values, members)
+        for sources in (self.train_loader, self.test_loader, noise):
+            if sources is not None: sources.select_members(members)
+        self.configs = self.schedule.configs = [self.configs[m] for m in members]
+        self.config = stack_configs(self.configs, self.model.fc1.weight)
+        self._prepare_graph()

@@ -7,60 +7,84 @@ __all__ = ['COLORS', 'blob_color', 'as_pairs', 'plot_pairs', 'plot_weight_histog
            'plot_over_time', 'compare_models']
 
 # %% ../nbs/06_plots.ipynb #a9ba48b2
-import numpy as np, torch
+from typing import cast
 import matplotlib.pyplot as plt
+import numpy as np, torch
+from matplotlib.axes import Axes
 from matplotlib.patches import Ellipse
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+from .config import ExperimentConfig
 from .data import create_dataloaders
-from .model import weight_pairs
-from .blobs import _correlation, check_pairs, count_blobs
+from .model import TwoLayerNet, weight_pairs
+from .blobs import Blobs, check_pairs, count_blobs
 
 # %% ../nbs/06_plots.ipynb #cd6838aa
-COLORS = dict(origin='#6a4c93', positive='#d1495b', negative='#2e86ab', theory='#edae49', other='#7b9e4a') # the same things in the same colours in every figure
+# the same things in the same colours in every figure
+COLORS = dict(origin='#6a4c93', positive='#d1495b', negative='#2e86ab', theory='#edae49',
+              other='#7b9e4a')
 
 def blob_color(
-    role, # From `Blobs.roles`
-) -> str:
+    role: str, # From `Blobs.roles`
+) -> str: # Of `COLORS`; a second positive or negative blob has that of `other`
     "Colour of a blob."
-    return COLORS.get(role, COLORS['other']) # a second positive or negative blob is drawn as "other"
+    return COLORS.get(role, COLORS['other'])
 
+# %% ../nbs/06_plots.ipynb #95f8b3be
 def as_pairs(
-    model, # `TwoLayerNet`, or pairs `(n, 2)`
-) -> np.ndarray:
-    "Pairs of a network, or the pairs given."
-    return check_pairs(weight_pairs(model) if hasattr(model, 'fc1') else model)
+    model: TwoLayerNet | torch.Tensor | np.ndarray, # Network, or pairs `(n, 2)`
+) -> np.ndarray: # float64 `(n, 2)`
+    "Pairs of a network, or the pairs given. Raises `ValueError` where one is not finite."
+    if hasattr(model, 'fc1'): return check_pairs(weight_pairs(cast(TwoLayerNet, model)))
+    return check_pairs(cast(np.ndarray, model))
+
+# %% ../nbs/06_plots.ipynb #b58633a5
+def _outline(role: str, center: np.ndarray, V: np.ndarray, share: float) -> Ellipse:
+    "A blob at two standard deviations."
+    variances, axes = np.linalg.eigh(V)
+    width, height = 4*np.sqrt(variances.clip(0))
+    angle = np.degrees(np.arctan2(axes[1, 0], axes[0, 0]))
+    return Ellipse((center[0], center[1]), width, height, angle=angle, fill=False, lw=2,
+                   color=blob_color(role), label=f'{role} {share:.2%}')
 
 def plot_pairs(
-    model, # `TwoLayerNet`, or pairs `(n, 2)`
-    blobs=None, # From `count_blobs`, default: computed
-    ax=None, # Axes to draw on
-    bins=160, # Of the histogram on each axis
-):
-    "Density of the weight pairs on a log scale; each blob outlined at two standard deviations, with its share."
-    x, ax = as_pairs(model), ax or plt.subplots(figsize=(5, 4))[1]
+    model: TwoLayerNet | torch.Tensor | np.ndarray, # Network, or pairs `(n, 2)`
+    blobs: Blobs | None=None, # From `count_blobs`, default: computed
+    ax: Axes | None=None, # Axes to draw on
+    bins: int=160, # Of the histogram on each axis
+) -> Axes:
+    "Density of the weight pairs on a log scale; each blob outlined, with its share of the pairs."
+    x = as_pairs(model)
+    ax = ax or plt.subplots(figsize=(5, 4))[1]
     b = blobs or count_blobs(x)
     image = ax.hist2d(*x.T, bins=bins, cmap='Greys', rasterized=True, norm='log')[3]
-    image.norm.vmax *= 100 # light enough for the outlines to be seen
-    for role, c, V, p in zip(b.roles(), b.centers, b.covariances, b.shares):
-        ev, U = np.linalg.eigh(V)
-        ax.add_patch(Ellipse(c, *4*np.sqrt(ev.clip(0)), angle=np.degrees(np.arctan2(U[1, 0], U[0, 0])), fill=False, lw=2, color=blob_color(role), label=f'{role} {p:.2%}'))
-    ax.set(xlabel='encoder weight $e$', ylabel='decoder weight $w$', title=f"{b.count} blob{'s'*(b.count > 1)}")
+    image.norm.vmax *= 100 # pyright: ignore (light enough for the outlines)
+    for blob in zip(b.roles(), b.centers, b.covariances, b.shares): ax.add_patch(_outline(*blob))
+    title = f"{b.count} blob{'s'*(b.count > 1)}"
+    ax.set(xlabel='encoder weight $e$', ylabel='decoder weight $w$', title=title)
     ax.legend(fontsize=8, loc='best', framealpha=.6)
     return ax
 
 # %% ../nbs/06_plots.ipynb #2e26d9bb
+def _row(axes: np.ndarray | None, n: int, figsize: tuple[float, float]) -> np.ndarray:
+    "The axes given, or a new row of `n`."
+    if axes is not None: return axes
+    return plt.subplots(1, n, figsize=figsize, layout='constrained')[1]
+
 def plot_weight_histograms(
-    model, # `TwoLayerNet`, or pairs `(n, 2)`
-    blobs=None, # From `count_blobs`, default: computed
-    axes=None, # Two axes to draw on
-    bins=150, # Of each histogram
-):
-    "Histograms of encoder and decoder weights on a log scale, stacked by blob."
-    x, axes = as_pairs(model), axes if axes is not None else plt.subplots(1, 2, figsize=(8, 3), layout='constrained')[1]
+    model: TwoLayerNet | torch.Tensor | np.ndarray, # Network, or pairs `(n, 2)`
+    blobs: Blobs | None=None, # From `count_blobs`, default: computed
+    axes: np.ndarray | None=None, # Two axes to draw on
+    bins: int=150, # Of each histogram
+) -> np.ndarray: # The two axes
+    "Histograms of encoder and decoder weights on a log scale, one over the other for each blob."
+    x = as_pairs(model)
+    axes = _row(axes, 2, (8, 3))
     b = blobs or count_blobs(x)
-    for k, (ax, name) in enumerate(zip(axes, ('encoder weight $e$', 'decoder weight $w$'))):
-        edges = np.histogram_bin_edges(x[:, k], bins)
-        for i, role in enumerate(b.roles()): ax.hist(x[b.labels==i, k], edges, color=blob_color(role), label=role, histtype='stepfilled', alpha=.7)
+    for ax, weights, name in zip(axes, x.T, ('encoder weight $e$', 'decoder weight $w$')):
+        edges = np.histogram_bin_edges(weights, bins)
+        for i, role in enumerate(b.roles()):
+            ax.hist(weights[b.labels==i], edges, color=blob_color(role), label=role,
+                    histtype='stepfilled', alpha=.7)
         ax.set(yscale='log', xlabel=name, ylabel='pairs')
     axes[0].legend()
     return axes
@@ -68,64 +92,110 @@ def plot_weight_histograms(
 # %% ../nbs/06_plots.ipynb #0ac51d8a
 @torch.no_grad()
 def plot_outputs(
-    model, # `TwoLayerNet`
-    config, # `ExperimentConfig`: what the test samples are
-    ax=None, # Axes to draw on
-    n=1000, # Test samples
-):
+    model: TwoLayerNet, # Network
+    config: ExperimentConfig, # What the test samples are
+    ax: Axes | None=None, # Axes to draw on
+    n: int=1000, # Test samples
+) -> Axes:
     "Histogram of the outputs at active and at inactive positions."
     ax = ax or plt.subplots(figsize=(5, 3))[1]
     batch = next(iter(create_dataloaders(config.override(test_dataset_size=n))[1]))
-    y, on = model(batch.x), batch.mask
-    for sel, name, color in (on, 'active', COLORS['positive']), (~on, 'inactive', COLORS['origin']):
-        ax.hist(y[sel].flatten().cpu().numpy(), 120, density=True, color=color, alpha=.7, label=f'{name}: mean {y[sel].mean():.2f}')
-    ax.set(yscale='log', xlabel='output $\\hat y$', ylabel='density'); ax.legend(loc='lower center', bbox_to_anchor=(.5, 1), ncols=2, frameon=False)
+    outputs, active = model(batch.x), batch.mask
+    for which, name, role in (active, 'active', 'positive'), (~active, 'inactive', 'origin'):
+        y = outputs[which].flatten()
+        ax.hist(y.cpu().numpy(), 120, density=True, color=COLORS[role], alpha=.7,
+                label=f'{name}: mean {y.mean():.2f}')
+    ax.set(yscale='log', xlabel='output $\\hat y$', ylabel='density')
+    ax.legend(loc='lower center', bbox_to_anchor=(.5, 1), ncols=2, frameon=False)
     return ax
 
-def plot_history(
-    history, # `training_history` of results.json
-    axes=None, # Two axes to draw on
-):
-    "Losses and blob metrics by epoch."
-    axes = axes if axes is not None else plt.subplots(1, 2, figsize=(9, 3), layout='constrained')[1]
+# %% ../nbs/06_plots.ipynb #f1979f95
+def _gap(v: float | None) -> float:
+    "A number to draw; where there is none, the line is broken."
+    return np.nan if v is None else v
+
+def _plot_losses(history: list[dict], ax: Axes):
+    "Test and training losses by epoch."
     epoch = [h['epoch'] for h in history]
-    for k, style in dict(scaled_loss='-', loss_on='--', loss_off=':').items(): axes[0].plot(epoch, [h['test'][k] for h in history], style, color='k', label=f"test {k.replace('_', ' ')}")
-    axes[0].plot(epoch, [h['train']['scaled_loss'] for h in history], color='.6', label='train scaled loss')
-    axes[0].set(yscale='log', xlabel='epoch', ylabel='loss a sample'); axes[0].legend(fontsize=8)
-    axes[0].yaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter='{x:g}', minor_locator=NullLocator())
-    seen = [(h['epoch'], h['diagnostics']) for h in history if h.get('diagnostics')]
-    scores = axes[1].twinx()
-    for k, ax, style in ('n_blobs', axes[1], 'o-'), ('silhouette_score', scores, 's--'), ('weight_correlation', scores, ':'):
-        ax.plot([e for e, _ in seen], [np.nan if d[k] is None else d[k] for _, d in seen], style, color='k', ms=3)
-        axes[1].plot([], [], style, color='k', ms=3, label=k.replace('n_blobs', 'blobs').replace('_', ' '))
-    axes[1].set(xlabel='epoch', ylabel='blobs', ylim=(0, max([4] + [d['n_blobs'] + 1 for _, d in seen]))); scores.set(ylabel='silhouette, correlation', ylim=(0, 1.05))
+    for key, style in dict(scaled_loss='-', loss_on='--', loss_off=':').items():
+        label = f"test {key.replace('_', ' ')}"
+        ax.plot(epoch, [h['test'][key] for h in history], style, color='k', label=label)
+    train = [h['train']['scaled_loss'] for h in history]
+    ax.plot(epoch, train, color='.6', label='train scaled loss')
+    ax.set(yscale='log', xlabel='epoch', ylabel='loss per sample')
+    ax.yaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter='{x:g}',
+                 minor_locator=NullLocator())
+    ax.legend(fontsize=8)
+
+def _plot_metrics(history: list[dict], ax: Axes):
+    "Blob count, and on a second axis silhouette and correlation, by epoch."
+    measured = [(h['epoch'], h['diagnostics']) for h in history if h.get('diagnostics')]
+    epoch = [e for e, _ in measured]
+    scores = ax.twinx()
+    styles = dict(n_blobs='o-', silhouette_score='s--', weight_correlation=':')
+    for key, style in styles.items():
+        target = ax if key=='n_blobs' else scores
+        target.plot(epoch, [_gap(d[key]) for _, d in measured], style, color='k', ms=3)
+        label = key.replace('n_blobs', 'blobs').replace('_', ' ')
+        ax.plot([], [], style, color='k', ms=3, label=label)
+    most = max([3] + [d['n_blobs'] for _, d in measured])
+    ax.set(xlabel='epoch', ylabel='blobs', ylim=(0, most + 1))
+    scores.set(ylabel='silhouette, correlation', ylim=(0, 1.05))
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.legend(fontsize=8, loc='lower right')
+
+def plot_history(
+    history: list[dict], # `training_history` of results.json
+    axes: np.ndarray | None=None, # Two axes to draw on
+) -> np.ndarray: # The two axes
+    "Losses and blob metrics by epoch."
+    axes = _row(axes, 2, (9, 3))
+    _plot_losses(history, axes[0])
+    _plot_metrics(history, axes[1])
     for ax in axes: ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes[1].yaxis.set_major_locator(MaxNLocator(integer=True)); axes[1].legend(fontsize=8, loc='lower right')
     return axes
 
 # %% ../nbs/06_plots.ipynb #12ddba8d
 def plot_over_time(
-    rows, # From `over_time`
-    axes=None, # Three axes to draw on
-):
+    rows: list[dict], # From `over_time`
+    axes: np.ndarray | None=None, # Three axes to draw on
+) -> np.ndarray: # The three axes
     "When do the blobs split, when do they become Gaussian, when does the index stop rising?"
-    axes = axes if axes is not None else plt.subplots(1, 3, figsize=(11, 3), layout='constrained')[1]
-    e, nan = [r['epoch'] for r in rows], lambda v: np.nan if v is None else v
-    axes[0].plot(e, [r['blobs'] for r in rows], 'o-', color='k'); axes[0].set(ylabel='blobs')
-    right = axes[0].twinx(); right.plot(e, [nan(r['peak_saddle_ratio']) for r in rows], 's--', color=COLORS['positive']); right.set_yscale('log'); right.set_ylabel('weakest peak over saddle', color=COLORS['positive'])
-    axes[1].plot(e, [max((nan(k) for k in r['radial_ks']), default=np.nan) for r in rows], 'o-', color='k'); axes[1].set(ylabel='worst radial KS distance')
-    axes[2].errorbar(e, [nan(r['index']) for r in rows], [nan(r['index_std']) for r in rows], fmt='o-', color='k'); axes[2].set(ylabel='decoupling index')
-    for ax in axes: ax.set_xlabel('epoch')
+    axes = _row(axes, 3, (11, 3))
+    def of(key: str) -> list[float]: return [_gap(r[key]) for r in rows]
+    epoch = of('epoch')
+    worst_ks = [max((_gap(k) for k in r['radial_ks']), default=np.nan) for r in rows]
+    ratio, color = axes[0].twinx(), COLORS['positive']
+    axes[0].plot(epoch, of('blobs'), 'o-', color='k')
+    ratio.plot(epoch, of('peak_saddle_ratio'), 's--', color=color)
+    ratio.set_yscale('log')
+    ratio.set_ylabel('weakest peak over saddle', color=color)
+    axes[1].plot(epoch, worst_ks, 'o-', color='k')
+    axes[2].errorbar(epoch, of('index'), of('index_std'), fmt='o-', color='k')
+    for ax, label in zip(axes, ('blobs', 'worst radial KS distance', 'decoupling index')):
+        ax.set(xlabel='epoch', ylabel=label)
     return axes
 
+# %% ../nbs/06_plots.ipynb #dac9bc82
+def _correlation(x: np.ndarray) -> float | None:
+    "Of pairs `(n, 2)`; None where an axis is constant."
+    if len(x) < 3 or not x.std(0).all(): return None
+    correlation = float(np.corrcoef(x.T)[0, 1])
+    return correlation if np.isfinite(correlation) else None
+
 def compare_models(
-    models, # `{name: TwoLayerNet or pairs (n, 2)}`
-) -> list: # For each: `name`, `blobs`, `shares`, `correlation`, `weakest_significance`
+    models: dict, # `{name: TwoLayerNet or pairs (n, 2)}`
+) -> list[dict]: # For each: `name`, `blobs`, `shares`, `correlation`, `weakest_significance`
     "Several networks side by side: their pair densities, and a row of numbers each."
-    fig, axes = plt.subplots(1, len(models), figsize=(4*len(models), 3.4), layout='constrained', squeeze=False)
+    n = len(models)
+    axes = plt.subplots(1, n, figsize=(4*n, 3.4), layout='constrained', squeeze=False)[1][0]
     rows = []
-    for ax, (name, model) in zip(axes[0], models.items()):
-        x = as_pairs(model); b = count_blobs(x)
-        plot_pairs(x, b, ax); ax.set_title(f'{name}: {ax.get_title()}')
-        rows.append(dict(name=name, blobs=b.count, shares=b.shares.tolist(), correlation=_correlation(x), weakest_significance=float(b.significance.min()) if b.count > 1 else None))
+    for ax, (name, model) in zip(axes, models.items()):
+        x = as_pairs(model)
+        b = count_blobs(x)
+        plot_pairs(x, b, ax)
+        ax.set_title(f'{name}: {ax.get_title()}')
+        weakest = float(b.significance.min()) if b.count > 1 else None
+        rows.append(dict(name=name, blobs=b.count, shares=b.shares.tolist(),
+                         correlation=_correlation(x), weakest_significance=weakest))
     return rows

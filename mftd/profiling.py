@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from .config import as_config, ConfigError
+from .config import as_config, ConfigError, ExperimentConfig
 from .data import create_dataloaders, get_device
 from .model import TwoLayerNet
 from .tracking import environment
@@ -20,92 +20,191 @@ from .training import train
 # %% ../nbs/29_profiling.ipynb #41f00239
 def peak_memory() -> float: # MiB: of the GPU's allocator where one was used, else resident
     "The most memory this process has used so far."
-    if torch.cuda.is_available() and (m := torch.cuda.max_memory_allocated()): return m/2**20
-    import resource
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/(2**10 if sys.platform!='darwin' else 2**20)
+    on_gpu = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
+    if on_gpu: return on_gpu/2**20
+    import resource # Windows has none
+    unit = 1 if sys.platform=='darwin' else 2**10 # of `ru_maxrss`, in bytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss*unit/2**20
 
 def profile_run(
-    config, # `ExperimentConfig`
-) -> dict: # `seconds` an epoch (median without the first), `samples_per_second`, `memory` and `memory_empty` in MiB, `train_loss` and `test_loss` after the last epoch, `status`
-    "Train in this process and say what it took."
-    model, loaders, empty = TwoLayerNet.from_config(config), create_dataloaders(config), peak_memory()
-    r = train(model, *loaders, config, progress=False); h = r['training_history']
-    seconds = sorted(e['seconds'] for e in h[1:] or h)[len(h[1:] or h)//2]
-    return dict(status=r['status'], seconds=seconds, samples_per_second=config.data.train_dataset_size/seconds, memory=peak_memory(), memory_empty=empty,
-                train_loss=h[-1]['train']['scaled_loss'], test_loss=h[-1]['test']['scaled_loss'])
+    config: ExperimentConfig, # what is trained
+) -> dict: # see below
+    """Train in this process and say what it took.
 
-_MEMORY = r"out of memory|OutOfMemory|can't allocate memory|Cannot allocate memory|MemoryError|bad_alloc"
+    Keys: `status`, `seconds` per epoch (median without the first), `samples_per_second`,
+    `memory` and `memory_empty` (at the peak and before training, in MiB), and `train_loss` and
+    `test_loss` after the last epoch.
+    """
+    model, loaders = TwoLayerNet.from_config(config), create_dataloaders(config)
+    memory_empty = peak_memory()
+    results = train(model, *loaders, config, progress=False)
+    history = results['training_history']
+    timed = sorted(epoch['seconds'] for epoch in history[1:] or history)
+    seconds = timed[len(timed)//2]
+    return dict(
+        status=results['status'],
+        seconds=seconds,
+        samples_per_second=config.data.train_dataset_size/seconds,
+        memory=peak_memory(),
+        memory_empty=memory_empty,
+        train_loss=history[-1]['train']['scaled_loss'],
+        test_loss=history[-1]['test']['scaled_loss'])
+
+# %% ../nbs/29_profiling.ipynb #f42cf546
+_NO_MEMORY = '|'.join((
+    'out of memory',
+    'OutOfMemory',
+    "can't allocate memory",
+    'Cannot allocate memory',
+    'MemoryError',
+    'bad_alloc'))
+
+_APART = '''
+import json, sys
+from mftd.config import ExperimentConfig
+from mftd.profiling import profile_run
+config = ExperimentConfig.from_dict(json.loads(sys.stdin.read()))
+print("\\n" + json.dumps(profile_run(config)))
+'''
 
 def measure_apart(
-    config, # `ExperimentConfig`
-) -> dict: # As `measure`; or `status` `'out of memory'` or `'failed'` with an `error`
+    config: ExperimentConfig, # what is trained
+) -> dict: # as `profile_run`; or `status` `'out of memory'` or `'failed'`, with an `error`
     "The same in a fresh process. Whatever happens to it is a result."
-    code = 'import json, sys; from mftd.config import ExperimentConfig; from mftd.profiling import profile_run; print("\\n" + json.dumps(profile_run(ExperimentConfig.from_dict(json.loads(sys.stdin.read())))))'
-    p = subprocess.run([sys.executable, '-c', code], input=json.dumps(config.to_dict()), capture_output=True, text=True)
-    if p.returncode==0: return json.loads(p.stdout.strip().splitlines()[-1])
-    last = (p.stderr.strip().splitlines() or [''])[-1]
-    oom = p.returncode in (-9, 137) or re.search(_MEMORY, p.stderr)
-    return dict(status='out of memory' if oom else 'failed', error=f'killed by signal {-p.returncode}' if p.returncode < 0 and not last else last[:300])
+    command = [sys.executable, '-c', _APART]
+    given = json.dumps(config.to_dict())
+    process = subprocess.run(command, input=given, capture_output=True, text=True)
+    if process.returncode==0: return json.loads(process.stdout.strip().splitlines()[-1])
+    was_killed = process.returncode in (-9, 137)
+    has_no_memory = was_killed or re.search(_NO_MEMORY, process.stderr)
+    lines = process.stderr.strip().splitlines()
+    error = lines[-1][:300] if lines else ''
+    if not error and process.returncode<0: error = f'killed by signal {-process.returncode}'
+    return dict(status='out of memory' if has_no_memory else 'failed', error=error)
 
 # %% ../nbs/29_profiling.ipynb #83a0331a
-def recommend(
-    rows, # From `profile_batch_sizes`
-    tolerance=.02, # How much larger than the best a test loss may be, as a share of it
-) -> dict | None: # The row, None where none finished
-    "The fastest batch size that does not hurt the loss."
-    good = [r for r in rows if r['status']=='completed' and r['test_loss'] is not None and math.isfinite(r['test_loss'])]
-    if not good: return None
-    best = min(r['test_loss'] for r in good)
-    return max((r for r in good if r['test_loss'] <= best*(1 + tolerance)), key=lambda r: r['samples_per_second'])
+def _completed(rows: list[dict]) -> list[dict]:
+    "Those that ran to their end."
+    return [row for row in rows if row['status']=='completed']
 
-def plot_profile(
-    rows, # From `profile_batch_sizes`
-) -> Figure:
-    "Throughput, final test loss and peak memory against batch size."
-    fig = Figure(figsize=(10, 3), layout='constrained'); FigureCanvasAgg(fig); axes = fig.subplots(1, 3); pick = recommend(rows)
-    good = [r for r in rows if r['status']=='completed']; bad = [r['batch_size'] for r in rows if r['status']!='completed']
-    for ax, key, label in zip(axes, ('samples_per_second', 'test_loss', 'memory'), ('samples a second', 'test loss', 'peak memory (MiB)')):
-        ax.plot([r['batch_size'] for r in good], [r[key] for r in good], 'o-', color='k')
-        if pick: ax.plot(pick['batch_size'], pick[key], 'o', ms=11, mfc='none', mew=2, color='#2a7f3f', label='recommended')
-        for k, b in enumerate(bad): ax.axvline(b, color='#b3261e', ls=':', label='did not finish' if k==0 else None)
-        ax.set(xlabel='batch size', ylabel=label, xscale='log'); ax.set_xticks([r['batch_size'] for r in rows], [f"{r['batch_size']:,}" for r in rows], rotation=30, fontsize=8); ax.minorticks_off()
-    for ax in axes[0], axes[2]: ax.set_ylim(0, 1.1*ax.get_ylim()[1])
-    axes[1].legend(fontsize=8) if pick or bad else None
-    return fig
+def recommend(
+    rows: list[dict], # from `profile_batch_sizes`
+    tolerance: float=.02, # how much larger than the best a test loss may be, as a share of it
+) -> dict | None: # the row, None where none finished
+    "The fastest batch size that does not hurt the loss."
+    def is_finite(loss): return loss is not None and math.isfinite(loss)
+    good = [row for row in _completed(rows) if is_finite(row['test_loss'])]
+    if not good: return None
+    limit = min(row['test_loss'] for row in good)*(1 + tolerance)
+    near_best = [row for row in good if row['test_loss']<=limit]
+    return max(near_best, key=lambda row: row['samples_per_second'])
 
 # %% ../nbs/29_profiling.ipynb #f63921c6
+def plot_profile(
+    rows: list[dict], # from `profile_batch_sizes`
+) -> Figure:
+    "Throughput, final test loss and peak memory against batch size."
+    fig = Figure(figsize=(10, 3), layout='constrained')
+    FigureCanvasAgg(fig)
+    axes = fig.subplots(1, 3)
+    good, pick = _completed(rows), recommend(rows)
+    sizes = [row['batch_size'] for row in rows]
+    unfinished = [row['batch_size'] for row in rows if row['status']!='completed']
+    panels = dict(
+        samples_per_second='samples per second',
+        test_loss='test loss',
+        memory='peak memory (MiB)')
+    for ax, (key, label) in zip(axes, panels.items()):
+        ax.plot([row['batch_size'] for row in good], [row[key] for row in good], 'o-', color='k')
+        if pick:
+            ring = dict(ms=11, mfc='none', mew=2, color='#2a7f3f', label='recommended')
+            ax.plot(pick['batch_size'], pick[key], 'o', **ring)
+        for k, size in enumerate(unfinished):
+            ax.axvline(size, color='#b3261e', ls=':', label='did not finish' if k==0 else None)
+        ax.set(xlabel='batch size', ylabel=label, xscale='log')
+        ax.set_xticks(sizes, [f'{size:,}' for size in sizes], rotation=30, fontsize=8)
+        ax.minorticks_off()
+    throughput, loss, memory = axes
+    for ax in throughput, memory:
+        ax.set_ylim(0, 1.1*ax.get_ylim()[1])
+    if pick or unfinished: loss.legend(fontsize=8)
+    return fig
+
+_TABLE_HEAD = (
+    '| batch size | seconds per epoch | samples per second | peak memory (MiB) '
+    '| train loss | test loss | |\n'
+    '| ---: | ---: | ---: | ---: | ---: | ---: | --- |')
+_FORMS = dict(
+    batch_size=',', seconds='.2f', samples_per_second=',.0f', memory=',.0f',
+    train_loss='.3f', test_loss='.3f')
+
+def _table_row(row: dict, note: str) -> str:
+    "A row of the report's table, empty where there is no number."
+    values = {key: row.get(key) for key in _FORMS}
+    cells = ['' if v is None else format(v, _FORMS[key]) for key, v in values.items()]
+    return f"| {' | '.join([*cells, note])} |"
+
 def report(
-    rows, # From `profile_batch_sizes`
-    config, # `ExperimentConfig`
-    figure=None, # Name of the figure file, to show it
-    tolerance=.02, # As for `recommend`
+    rows: list[dict], # from `profile_batch_sizes`
+    config: ExperimentConfig, # what was trained
+    figure: str | None=None, # name of the figure's file, to show it
+    tolerance: float=.02, # as for `recommend`
 ) -> str: # Markdown
     "What was measured, and what follows."
-    t, pick, env = config.training, recommend(rows, tolerance), environment(get_device(config.training.device)); f = lambda v, form: '' if v is None else format(v, form)
-    lines = [f'# Batch sizes for {config.experiment_name}', '', f"{t.epochs} epochs of {config.data.train_dataset_size:,} samples, d = {config.data.d:,}, h = {config.model.hidden_size:,}, {t.optimizer_type} at {t.learning_rate:g}, on {env['device_name']} ({env['device']}, {env['threads']} threads), torch {env['torch']}.", '',
-        '| batch size | seconds an epoch | samples a second | peak memory (MiB) | train loss | test loss | |', '| ---: | ---: | ---: | ---: | ---: | ---: | --- |']
-    for r in rows: lines.append(f"| {r['batch_size']:,} | {f(r.get('seconds'), '.2f')} | {f(r.get('samples_per_second'), ',.0f')} | {f(r.get('memory'), ',.0f')} | {f(r.get('train_loss'), '.3f')} | {f(r.get('test_loss'), '.3f')} | " + ('**recommended**' if r is pick else '' if r['status']=='completed' else r['status']) + ' |')
-    lines += ['', f"**Recommendation: {pick['batch_size']:,}.** The highest throughput among the batch sizes whose final test loss is within {tolerance:.0%} of the best ({min(r['test_loss'] for r in rows if r['status']=='completed'):.3f})." if pick else '**No recommendation**: no batch size finished.', '',
-        f"The learning rate was held at {t.learning_rate:g}. A larger batch then takes fewer steps in the same number of epochs, with less noise in each, so a higher loss may mean too few steps and not a worse batch size; with the learning rate tuned for each size the losses would lie closer together. {t.epochs} epochs say little about where a long run ends."]
-    if figure: lines += ['', f'![throughput, loss and memory against batch size]({figure})']
-    return '\n'.join(lines) + '\n'
+    pick = recommend(rows, tolerance)
+    training, env = config.training, environment(get_device(config.training.device))
+    setting = (
+        f'{training.epochs} epochs of {config.data.train_dataset_size:,} samples, '
+        f'd = {config.data.d:,}, h = {config.model.hidden_size:,}, '
+        f'{training.optimizer_type} at {training.learning_rate:g}, '
+        f"on {env['device_name']} ({env['device']}, {env['threads']} threads), "
+        f"torch {env['torch']}.")
+    notes = ['' if row['status']=='completed' else row['status'] for row in rows]
+    if pick: notes[rows.index(pick)] = '**recommended**'
+    table = [_TABLE_HEAD, *map(_table_row, rows, notes)]
+    advice = '**No recommendation**: no batch size finished.'
+    if pick:
+        best = min(row['test_loss'] for row in _completed(rows))
+        advice = (
+            f"**Recommendation: {pick['batch_size']:,}.** The highest throughput among the batch "
+            f'sizes whose final test loss is within {tolerance:.0%} of the best ({best:.3f}).')
+    caution = (
+        f'The learning rate was held at {training.learning_rate:g}. A larger batch then takes '
+        'fewer steps in the same number of epochs, with less noise in each, so a higher loss may '
+        'mean too few steps and not a worse batch size; with the learning rate tuned for each '
+        f'size the losses would lie closer together. {training.epochs} epochs say little about '
+        'where a long run ends.')
+    title = f'# Batch sizes for {config.experiment_name}'
+    parts = [title, setting, '\n'.join(table), advice, caution]
+    if figure: parts.append(f'![throughput, loss and memory against batch size]({figure})')
+    return '\n\n'.join(parts) + '\n'
 
 def profile_batch_sizes(
-    config, # `ExperimentConfig`, nested dict, preset name or path of a config JSON
-    batch_sizes=(2048, 5120, 10240, 20480), # What to try
-    epochs=5, # Of each
-    output_path=None, # Markdown file to write; the figure goes beside it
-    progress=True, # Say what is being measured?
-) -> list: # A dict a batch size: see `measure`, with `batch_size`
-    "Speed, memory and loss of several batch sizes, a fresh process each. Raises `ConfigError` before anything runs."
-    config = as_config(config).override(epochs=epochs, save_epoch_checkpoints=False); rows = []
-    if output_path and not (folder := Path(output_path).absolute().parent).is_dir(): raise ConfigError(f'output = {str(output_path)!r}: there is no folder {folder}')
-    configs = [config.override(batch_size=b) for b in batch_sizes]
-    for b, c in zip(batch_sizes, configs):
-        if progress: print(f'batch size {b:,} …', end=' ', flush=True)
-        rows.append(dict(batch_size=b, **measure_apart(c)))
-        if progress: print(f"{rows[-1]['seconds']:.2f} s an epoch" if 'seconds' in rows[-1] else rows[-1]['status'], flush=True)
-    if output_path:
-        picture = Path(output_path).with_suffix('.png'); plot_profile(rows).savefig(picture, dpi=120)
-        Path(output_path).write_text(report(rows, config, picture.name), encoding='utf-8')
+    config: ExperimentConfig | dict | Path | str, # what is trained, see `as_config`
+    batch_sizes: tuple[int, ...] | list[int]=(2048, 5120, 10240, 20480), # what to try
+    epochs: int=5, # of each
+    output_path: Path | str | None=None, # Markdown file to write; the figure goes beside it
+    progress: bool=True, # say what is being measured?
+) -> list[dict]: # one row per batch size: `batch_size`, and as from `measure_apart`
+    """Speed, memory and loss of several batch sizes, a fresh process each.
+
+    Raises `ConfigError` before anything runs.
+    """
+    config = as_config(config).override(epochs=epochs, save_epoch_checkpoints=False)
+    output = Path(output_path) if output_path else None
+    if output and not output.absolute().parent.is_dir():
+        folder = output.absolute().parent
+        raise ConfigError(f'output = {str(output_path)!r}: there is no folder {folder}')
+    configs = [config.override(batch_size=size) for size in batch_sizes]
+    rows = []
+    for size, config_of_size in zip(batch_sizes, configs):
+        if progress: print(f'batch size {size:,} …', end=' ', flush=True)
+        row = dict(batch_size=size, **measure_apart(config_of_size))
+        rows.append(row)
+        outcome = f"{row['seconds']:.2f} s per epoch" if 'seconds' in row else row['status']
+        if progress: print(outcome, flush=True)
+    if output:
+        picture = output.with_suffix('.png')
+        plot_profile(rows).savefig(picture, dpi=120)
+        output.write_text(report(rows, config, picture.name), encoding='utf-8')
     return rows

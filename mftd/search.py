@@ -7,158 +7,247 @@ __all__ = ['OBJECTIVES', 'search_space', 'as_objectives', 'enqueue', 'epoch_valu
 
 # %% ../nbs/26_search.ipynb #738be812
 import os, socket
+from operator import itemgetter
 from pathlib import Path
+from typing import Any, Callable, NamedTuple
 import numpy as np
 from tqdm import tqdm
 from .config import ConfigError, did_you_mean, ExperimentConfig, write_json
 from .tracking import experiments_dir
 from .trials import blob_quality, flat_params, make_trial, peak_saddle_ratio
 from .sweep import (
-    _plan, _read, _request_stop, _Runner, _save, load_sweep_results, sweep_status, trial_folder)
+    _plan, _read_json, _request_stop, _Runner, _save_records, _status_text, sweep_status,
+    trial_folder)
+
+# %% ../nbs/26_search.ipynb #8951922b
+def search_space(
+    space: dict, # field → `(low, high)`, list or Optuna distribution
+) -> dict: # field → Optuna distribution
+    "A search space as Optuna has it. Raises `ConfigError`."
+    default = flat_params(dict(base=ExperimentConfig(), params={}))
+    return {k: _distribution(k, v, default.get(k)) for k, v in space.items()}
+
+def _distribution(name: str, choice: Any, default: Any) -> Any:
+    "An entry of a search space as an Optuna distribution."
+    from optuna import distributions as D
+    if isinstance(choice, D.BaseDistribution): return choice
+    if isinstance(choice, list): return D.CategoricalDistribution(choice)
+    if isinstance(choice, tuple) and len(choice)==2 and 0<choice[0]<choice[1]:
+        low, high = choice
+        if type(default) is int: return D.IntDistribution(int(low), int(high), log=True)
+        return D.FloatDistribution(low, high, log=True)
+    raise ConfigError(f"space: {name} = {choice!r}: should be (low, high) with 0 < low < high, "
+                      "a list of choices, or an Optuna distribution")
 
 # %% ../nbs/26_search.ipynb #c4100090
-OBJECTIVES = dict(blobs=('maximize', blob_quality), loss=('minimize', lambda r: r['final_test_loss']), time=('minimize', lambda r: r['training_time_seconds'])) # name → direction, function of a record
+OBJECTIVES = dict( # name → direction, function of a record
+    blobs=('maximize', blob_quality),
+    loss=('minimize', itemgetter('final_test_loss')),
+    time=('minimize', itemgetter('training_time_seconds')))
 
-def search_space(
-    space, # Field → `(low, high)`, list or Optuna distribution
-) -> dict: # Field → Optuna distribution
-    "A search space as Optuna has it. Raises `ConfigError`."
-    from optuna import distributions as D
-    default = flat_params(dict(base=ExperimentConfig(), params={}))
-    def one(k, v):
-        if isinstance(v, D.BaseDistribution): return v
-        if isinstance(v, list): return D.CategoricalDistribution(v)
-        if isinstance(v, tuple) and len(v)==2 and 0<v[0]<v[1]: return D.IntDistribution(*map(int, v), log=True) if type(default.get(k)) is int else D.FloatDistribution(*v, log=True)
-        raise ConfigError(f"space: {k} = {v!r}: should be (low, high) with 0 < low < high, a list of choices, or an Optuna distribution")
-    return {k: one(k, v) for k, v in space.items()}
+class _Objective(NamedTuple):
+    name: str
+    direction: str # `minimize` or `maximize`
+    value: Callable # of a record
 
 def as_objectives(
-    objective, # Name, `(direction, function)`, or a list of them
-) -> list: # Of `(name, direction, function)`
-    "Objectives as pairs. Raises `ConfigError` on an unknown name."
-    def one(o):
-        if isinstance(o, tuple): return getattr(o[1], '__name__', 'own'), *o
-        if o not in OBJECTIVES: raise ConfigError(f"objective = {o!r}: unknown; {did_you_mean(o, OBJECTIVES)}")
-        return o, *OBJECTIVES[o]
-    return [one(o) for o in (objective if isinstance(objective, list) else [objective])]
+    objective: str | tuple | list, # name, `(direction, function)`, or a list of them
+) -> list: # of `(name, direction, value)`; `value` is a function of a record
+    "Objectives as triples. Raises `ConfigError` on an unknown name."
+    if isinstance(objective, list): return [o for one in objective for o in as_objectives(one)]
+    if isinstance(objective, tuple):
+        direction, value = objective
+        return [_Objective(getattr(value, '__name__', 'own'), direction, value)]
+    if objective not in OBJECTIVES:
+        near = did_you_mean(objective, OBJECTIVES)
+        raise ConfigError(f"objective = {objective!r}: unknown; {near}")
+    return [_Objective(objective, *OBJECTIVES[objective])]
 
 # %% ../nbs/26_search.ipynb #042e14d1
 def enqueue(
-    study, # Optuna study
-    trials, # List of trials, e.g. `design_sweep()`, or of their records
-    space, # From `search_space`
-    base, # See `as_config`
-    wanted, # From `as_objectives`
-) -> int: # How many lie in the space
-    "Let a study begin with known trials. Those that change something else, or lie outside, are left out."
+    study: Any, # Optuna study
+    trials: list[dict], # e.g. `design_sweep()`, or records of trials
+    space: dict, # from `search_space`
+    base: ExperimentConfig | dict | Path | str, # see `as_config`
+    wanted: list, # from `as_objectives`
+) -> int: # how many lie in the space
+    "Begin a study with known trials. Those that lie outside, or change other fields, are left out."
     from optuna.trial import create_trial
-    home = flat_params(dict(base=base, params={})); home['initialization_scale'] = home['encoder_initialization_scale']
-    def inside(point):
-        try: return all(space[k]._contains(space[k].to_internal_repr(v)) for k, v in point.items())
-        except ValueError: return False
-    points = [(t, {k: t['params'].get(k, home.get(k)) for k in space}) for t in trials if t['params'].keys()<=space.keys() and t.get('success', True)]
-    points, there = [(t, p) for t, p in points if inside(p)], [t.params for t in study.get_trials(deepcopy=False)]
-    for t, p in points:
-        if 'success' not in t: study.enqueue_trial(p, skip_if_exists=True)
-        elif p not in there: study.add_trial(create_trial(params=p, distributions=space, values=[f(t) for _, _, f in wanted], user_attrs=dict(record=t['name'])))
-    return len(points)
+    default = flat_params(dict(base=base, params={}))
+    default['initialization_scale'] = default['encoder_initialization_scale']
+    told = [t.params for t in study.get_trials(deepcopy=False)]
+    count = 0
+    for t in trials:
+        if not t['params'].keys()<=space.keys() or not t.get('success', True): continue
+        point = {k: t['params'].get(k, default.get(k)) for k in space}
+        if not _contains(space, point): continue
+        count += 1
+        if 'success' not in t: study.enqueue_trial(point, skip_if_exists=True)
+        elif point not in told:
+            values = [o.value(t) for o in wanted]
+            study.add_trial(create_trial(params=point, distributions=space, values=values,
+                                         user_attrs=dict(record=t['name'])))
+    return count
+
+def _contains(space: dict, point: dict) -> bool:
+    "Does a point lie in a search space?"
+    try: return all(space[k]._contains(space[k].to_internal_repr(v)) for k, v in point.items())
+    except ValueError: return False   # not a choice
 
 # %% ../nbs/26_search.ipynb #f9de1cef
 def epoch_value(
-    name, # Of an objective
-    epoch, # Entry of `training_history`
+    name: str, # of an objective
+    epoch: dict, # entry of `training_history`
 ) -> float | None: # None where an epoch cannot say
     "An objective after one epoch."
-    d = epoch['diagnostics'] or {}
     if name=='loss': return epoch['test'].get('scaled_loss')
-    if name=='blobs' and d: return blob_quality(dict(final_shares=d['shares'], final_peak_saddle_ratio=peak_saddle_ratio(d), final_n_clusters=d['n_blobs']))
+    d = epoch['diagnostics']
+    if name!='blobs' or not d: return None
+    return blob_quality(dict(final_shares=d['shares'], final_n_clusters=d['n_blobs'],
+                             final_peak_saddle_ratio=peak_saddle_ratio(d)))
 
-def _watch(directory, trial, name, reported, sweep): # Report new epochs of a running trial to its study; ask it to stop where it should be pruned
+def _watch(
+    directory: Path, # the search's folder
+    trial: Any, # Optuna trial that is running
+    name: str, # of the objective
+    reported: dict, # number of a trial → its last epoch that the study knows; updated
+    sweep: str, # who asks, see `claim`
+):
+    "Report new epochs of a trial to its study, and ask its run to stop where it should be pruned."
     folder = trial_folder(directory, f't{trial.number:04d}')
     runs = sorted(folder.glob('sweep_*/results.json'), key=os.path.getmtime)
-    for e in ((_read(runs[-1]) or {}).get('training_history', []) if runs else []):
-        if e['epoch']<=reported.get(trial.number, 0) or (v := epoch_value(name, e)) is None: continue
-        trial.report(v, e['epoch']); reported[trial.number] = e['epoch']
-        if trial.should_prune() and not (folder/'prune.json').exists():
-            write_json(folder/'prune.json', f"pruned after epoch {e['epoch']}: {name} = {v:.4g} there, behind other trials"); _request_stop(folder, sweep)
+    record = _read_json(runs[-1]) if runs else None
+    for epoch in record['training_history'] if record else []:
+        value = epoch_value(name, epoch)
+        if value is None or epoch['epoch']<=reported.get(trial.number, 0): continue
+        trial.report(value, epoch['epoch'])
+        reported[trial.number] = epoch['epoch']
+        if not trial.should_prune() or (folder/'prune.json').exists(): continue
+        reason = (f"pruned after epoch {epoch['epoch']}: {name} = {value:.4g} there, "
+                  "behind other trials")
+        write_json(folder/'prune.json', reason)
+        _request_stop(folder, sweep)
 
 # %% ../nbs/26_search.ipynb #67adcc7c
 def optimize_sweep(
-    space, # Field → `(low, high)`, list or Optuna distribution, see `search_space`
-    objective='blobs', # `blobs`, `loss`, `time`, `(direction, function of a record)`, or a list of them
-    n_trials=50, # Trials that the study should have in the end, with those it has
-    base='reference_3blob', # See `make_trial`
-    directory=None, # The sweep's folder, default: `search` in `experiments_dir()`
-    storage=None, # Optuna storage or its URL, default: `study.db` (SQLite) in the folder
-    first=(), # Trials to begin with, e.g. `design_sweep(base=base)`, or records that are known
-    sampler=None, # Optuna sampler, default: TPE
-    pruner=None, # Optuna pruner, e.g. `optuna.pruners.MedianPruner(n_warmup_steps=10)`; default: none
-    executor=None, # As in `run_sweep`
-    workers=None, # Trials at a time
-    isolated=True, # See `run_sweep_experiment`
-    evaluate=None, # Function of the parameters that gives a record, in place of a run
-    progress=True, # Show a bar?
-): # Optuna study; its trial 7 is the sweep's trial `t0007`
-    "Search for good parameters. Started again, it goes on with its study; several processes and machines may share one. Raises `ConfigError`."
+    space: dict, # field → `(low, high)`, list or Optuna distribution, see `search_space`
+    objective: str | tuple | list='blobs', # see `as_objectives`
+    n_trials: int=50, # trials that the study should have in the end, with those it has
+    base: ExperimentConfig | dict | Path | str='reference_3blob', # see `make_trial`
+    directory: Path | str | None=None, # the folder, default: `search` in `experiments_dir()`
+    storage: Any=None, # Optuna storage or its URL, default: `study.db` (SQLite) in the folder
+    first: list[dict] | tuple=(), # trials to begin with, or records that are known: see `enqueue`
+    sampler: Any=None, # Optuna sampler, default: TPE
+    pruner: Any=None, # Optuna pruner, e.g. `MedianPruner(n_warmup_steps=10)`; default: none
+    executor: Any=None, # as in `run_sweep`
+    workers: int | None=None, # trials at a time
+    evaluate: Callable | None=None, # parameters → a record, in place of a run
+    progress: bool=True, # show a bar?
+) -> Any: # Optuna study; its trial 7 is the sweep's trial `t0007`
+    "Search for good parameters, or continue. Processes may share a study. Raises `ConfigError`."
     import optuna
-    wanted, space = as_objectives(objective), search_space(space)
-    if evaluate and directory is None: folder = None
-    else: folder = Path(directory or experiments_dir()/'search').absolute(); folder.mkdir(parents=True, exist_ok=True)
-    verbosity = optuna.logging.get_verbosity(); optuna.logging.set_verbosity(optuna.logging.WARNING)
+    wanted = as_objectives(objective)
+    space = search_space(space)
+    folder = Path(directory or experiments_dir()/'search').absolute()
+    in_memory = evaluate is not None and directory is None
+    if not in_memory:
+        folder.mkdir(parents=True, exist_ok=True)
+        storage = storage or f'sqlite:///{folder}/study.db'
+    several = bool(workers and workers>1)
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        study = optuna.create_study(storage=storage or (f'sqlite:///{folder}/study.db' if folder else None), study_name=folder.name if folder else None, load_if_exists=True, directions=[o[1] for o in wanted],
-            sampler=sampler or optuna.samplers.TPESampler(multivariate=True, constant_liar=bool(workers and workers>1)), pruner=pruner or optuna.pruners.NopPruner())
-        enqueue(study, first, space, base, wanted)
+        study = optuna.create_study(
+            storage=storage,
+            study_name=None if in_memory else folder.name,
+            load_if_exists=True,
+            directions=[o.direction for o in wanted],
+            sampler=sampler or optuna.samplers.TPESampler(multivariate=True, constant_liar=several),
+            pruner=pruner or optuna.pruners.NopPruner())
+        enqueue(study, list(first), space, base, wanted)
         with tqdm(total=n_trials, unit='trial', disable=not progress) as bar:
             if evaluate: _search_here(study, space, wanted, n_trials, evaluate, bar)
-            else: _search(study, space, wanted, n_trials, base, _Runner(folder, executor, workers, n_trials, isolated), pruner and len(wanted)==1, bar)
+            else:
+                runner = _Runner(folder, executor, workers, n_trials)
+                prune = pruner is not None and len(wanted)==1
+                _search(study, space, wanted, n_trials, base, runner, prune, bar)
     finally: optuna.logging.set_verbosity(verbosity)
     return study
 
-def _finished(study): # Trials that have ended
+def _finished(study: Any) -> int:
+    "How many trials have ended."
     return sum(t.state.is_finished() for t in study.get_trials(deepcopy=False))
 
-def _tell(study, number, record, wanted): # A record → the study
+def _tell(study: Any, number: int, record: dict, wanted: list):
+    "Tell a study how its trial ended."
     from optuna.trial import TrialState
-    values = [f(record) if record['success'] else None for _, _, f in wanted]
-    if None in values: study.tell(number, state=TrialState.PRUNED if record['status']=='pruned' else TrialState.FAIL, skip_if_finished=True)
-    else: study.tell(number, values, skip_if_finished=True)
+    values = [o.value(record) if record['success'] else None for o in wanted]
+    if None not in values: study.tell(number, values, skip_if_finished=True)
+    else:
+        state = TrialState.PRUNED if record['status']=='pruned' else TrialState.FAIL
+        study.tell(number, state=state, skip_if_finished=True)
 
-def _search_here(study, space, wanted, n_trials, evaluate, bar): # One after another in this process
-    while (n := _finished(study))<n_trials:
-        bar.n = n; bar.refresh()
+def _search_here(study, space: dict, wanted: list, n_trials: int, evaluate: Callable, bar: tqdm):
+    "One trial after another, each of them a call of a function."
+    while _finished(study)<n_trials:
         trial = study.ask(fixed_distributions=space)
         _tell(study, trial.number, evaluate(trial.params), wanted)
-    bar.n = n; bar.refresh()
+        bar.n = _finished(study)
+        bar.refresh()
 
 # %% ../nbs/26_search.ipynb #9c657816
-def _search(study, space, wanted, n_trials, base, runner, prune, bar): # Runs of their own, several at a time
-    folder, asked, reported = runner.directory, {}, {}; _plan(folder, [])                       # what is known already may be all that is wanted
-    def submit(number, params): _plan(folder, [t := make_trial(f't{number:04d}', base, **params)]); runner.submit(t)
-    try:
-        for t in _orphans(study): asked[t.number] = None; submit(t.number, t.params)
+def _search(
+    study: Any, # Optuna study
+    space: dict, # from `search_space`
+    wanted: list, # from `as_objectives`
+    n_trials: int, # that the study should have in the end
+    base: ExperimentConfig | dict | Path | str, # see `make_trial`
+    runner: _Runner, # of the trials
+    prune: bool, # report epochs to the study?
+    bar: tqdm, # over the trials
+):
+    "Trials in processes of their own, several at a time."
+    folder = runner.directory
+    asked = {} # number → the study's trial, while it runs; None for one that is taken over
+    reported = {} # see `_watch`
+    _plan(folder, [])   # what is known already may be all that is wanted
+
+    def submit(number, params, trial=None):
+        asked[number] = trial
+        t = make_trial(f't{number:04d}', base, **params)
+        _plan(folder, [t])
+        runner.submit(t)
+
+    with runner:
+        for orphan in _orphans(study): submit(orphan.number, orphan.params)
         while runner or _finished(study)<n_trials:
             while len(runner)<runner.workers and _finished(study) + len(runner)<n_trials:
-                trial = study.ask(fixed_distributions=space); trial.set_user_attr('owner', f'{socket.gethostname()}:{os.getpid()}')
-                asked[trial.number] = trial; submit(trial.number, trial.params)
-            if not runner: break                                                          # the rest is running elsewhere
+                trial = study.ask(fixed_distributions=space)
+                trial.set_user_attr('owner', f'{socket.gethostname()}:{os.getpid()}')
+                submit(trial.number, trial.params, trial)
+            if not runner: break   # the rest runs elsewhere
             for record in runner.collect():
-                number = int(record['name'][1:]); asked.pop(number, None)
-                _tell(study, number, record, wanted); _save(folder, load_sweep_results(folder), 'intermediate')
+                number = int(record['name'].removeprefix('t'))
+                asked.pop(number, None)
+                _tell(study, number, record, wanted)
+                _save_records(folder, 'intermediate')
             for trial in asked.values():
-                if prune and trial: _watch(folder, trial, wanted[0][0], reported, runner.id)
-            s = sweep_status(folder); bar.n = _finished(study); bar.set_postfix_str(f"running {s['running']}, failed {s['failed']}, best {s['best'] or '-'}")
-    except BaseException: runner.stop(); raise
-    finally: runner.close()
-    _save(folder, load_sweep_results(folder), 'final')
+                if prune and trial: _watch(folder, trial, wanted[0].name, reported, runner.id)
+            bar.n = _finished(study)
+            bar.set_postfix_str(_status_text(sweep_status(folder)))
+    _save_records(folder, 'final')
 
-def _orphans(study): # Trials that run nowhere: asked for by a process of this machine that is dead
+def _orphans(study: Any) -> list:
+    "Trials that run nowhere: a dead process of this machine has asked for them."
     from optuna.trial import TrialState
-    def dead(owner):
-        host, _, pid = owner.rpartition(':')
-        if host!=socket.gethostname(): return False
-        try: os.kill(int(pid), 0)
-        except ProcessLookupError: return True
-        except Exception: pass
-        return False
-    return [t for t in study.get_trials(states=(TrialState.RUNNING,)) if dead(t.user_attrs.get('owner', ''))]
+    running = study.get_trials(states=(TrialState.RUNNING,))
+    return [t for t in running if _is_dead(t.user_attrs.get('owner', ''))]
+
+def _is_dead(owner: str) -> bool: # `host:pid`
+    "Is this known to be a dead process?"
+    host, _, pid = owner.rpartition(':')
+    if host!=socket.gethostname(): return False
+    try: os.kill(int(pid), 0)
+    except ProcessLookupError: return True
+    except PermissionError: pass   # somebody else's
+    return False

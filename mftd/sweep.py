@@ -7,295 +7,404 @@ __all__ = ['run_sweep_experiment', 'claim', 'trial_folder', 'local_devices', 'lo
            'sweep_status', 'run_sweep', 'verdict_line']
 
 # %% ../nbs/24_sweep.ipynb #738be812
-import json, os, signal, socket, threading, time
+import json, os, queue, socket, threading, time, torch
 from collections import Counter
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, ProcessPoolExecutor, wait
-from contextlib import ExitStack, contextmanager
-from multiprocessing import connection, get_context, parent_process
+from concurrent.futures import (
+    FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor, wait)
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any, Iterator
 import numpy as np
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 from .config import as_config, ConfigError, ExperimentConfig, write_json
-from .data import create_dataloaders, get_device
-from .model import TwoLayerNet
-from .tracking import experiments_dir, ExperimentTracker, jsonable, ResultsError
-from .training import train
+from .data import get_device
+from .tracking import experiments_dir, jsonable, ResultsError
 from .ensemble_training import iter_ensemble
 from .experiments import run_experiment
 from .trials import create_sweep_config, rank_trials, trial_record
 
 # %% ../nbs/24_sweep.ipynb #6ddae86b
-_warm = False # Is this a worker of the default pool, which nobody else uses? `_begin_worker` says so
+_worker = threading.local() # `environ`, where this thread is a worker: see `_begin_worker`
+
+def _failure(trial: dict, error: str) -> dict:
+    "The record of a trial that did not come to a run."
+    return trial_record(trial, error=error, wall_seconds=0., started_at=time.time(),
+                        host=socket.gethostname())
 
 def run_sweep_experiment(
-    config, # Nested dict (see `create_sweep_config`), `ExperimentConfig` or preset
-    name, # Of the trial
-    output_dir=None, # Folder for the run's folder, default: `experiments_dir()`
-    trial=None, # What the record says was changed, default: nothing
-    isolated=True, # In a process of its own, with its notebook as a record? Otherwise in this one: where a run takes seconds, a kernel start is the larger part
-) -> dict: # See `trial_record`
+    config: ExperimentConfig | dict | str, # nested dict: see `create_sweep_config`
+    name: str, # of the trial
+    output_dir: Path | str | None=None, # folder for the run's folder, default: `experiments_dir()`
+    trial: dict | None=None, # what the record says was changed, default: nothing
+) -> dict: # see `trial_record`
     "Run one trial to its end. Whatever goes wrong is in the record; nothing is raised."
-    start, r, error = time.time(), None, None
-    trial = trial or dict(name=name, base=config if isinstance(config, (dict, str)) else config.to_dict(), params={})
-    try: r = run_experiment(config, f'sweep_{name}', output_dir=output_dir, progress=False, warm=_warm) if isolated else _train_here(as_config(config).override(experiment_name=f'sweep_{name}'), output_dir)
+    start = time.time()
+    r, error = None, None
+    if trial is None:
+        base = config.to_dict() if isinstance(config, ExperimentConfig) else config
+        trial = dict(name=name, base=base, params={})
+    try:
+        r = run_experiment(config, f'sweep_{name}', output_dir=output_dir, progress=False,
+                           environ=getattr(_worker, 'environ', None))
     except ResultsError: error = "the run's process was killed before its first epoch"
     except Exception as e: error = f'{type(e).__name__}: {e}'
-    return trial_record(trial, r, error, wall_seconds=time.time() - start, started_at=start, host=socket.gethostname())
-
-def _train_here(config, output_dir): # The same run without a notebook
-    tracker = ExperimentTracker(config, output_dir=output_dir).start()
-    return train(TwoLayerNet.from_config(config), *create_dataloaders(config), config, tracker, progress=False)
+    return trial_record(trial, r, error, wall_seconds=time.time() - start, started_at=start,
+                        host=socket.gethostname())
 
 # %% ../nbs/24_sweep.ipynb #ea4c68f7
 @contextmanager
 def claim(
-    folder, # A trial's folder
-    sweep='', # Who asks, for `claim.json`
-    patience=0, # Seconds to wait for whoever has it: a killed worker takes a moment to let go
-):
+    folder: Path, # a trial's folder
+    sweep: str='', # who asks, for `claim.json`
+    patience: float=0, # seconds to wait for whoever has it: a killed process takes a moment
+) -> Iterator[bool]:
     "Hold a trial: yields whether it could be had."
     lock = FileLock(folder/'lock', thread_local=False)
     try: lock.acquire(timeout=patience, poll_interval=.05)
-    except Timeout: yield False; return
+    except Timeout:
+        yield False
+        return
+    who = dict(sweep=sweep, pid=os.getpid(), host=socket.gethostname(), started_at=time.time())
     try:
-        if sweep: write_json(folder/'claim.json', dict(sweep=sweep, pid=os.getpid(), host=socket.gethostname(), started_at=time.time()))
+        if sweep: write_json(folder/'claim.json', who)
         yield True
     finally: lock.release()
 
-def _read(path): # A JSON file, None where there is none (or half of one: nobody here writes that)
-    try: return json.loads(Path(path).read_text())
+def _read_json(path: Path) -> Any:
+    "What a JSON file holds; None where there is none, or none that is whole."
+    try: return json.loads(path.read_text())
     except (OSError, ValueError): return None
 
 def trial_folder(
-    directory, # The sweep's folder
-    name, # Of the trial
+    directory: Path | str, # the sweep's folder
+    name: str, # of the trial
 ) -> Path:
     "The folder of a trial."
     return Path(directory)/'trials'/name
 
 # %% ../nbs/24_sweep.ipynb #c6946355
-def _trial(directory, trial, redo, sweep, isolated=True): # `redo`: attempts after which a failure is tried once more; returns the record, or None where somebody else has the trial
-    folder = trial_folder(directory, trial['name']); folder.mkdir(parents=True, exist_ok=True)
+def _is_done(record: dict | None, retry_after: int) -> bool:
+    "Is there a record, and no retry of it wanted?"
+    return bool(record) and (record['success'] or record['attempts']>retry_after)
+
+def _trial(
+    directory: str, # the sweep's folder
+    trial: dict, # see `make_trial`
+    retry_after: int, # attempts after which a failure is tried once more
+    sweep: str, # who asks, see `claim`
+) -> dict | None: # the record; None where somebody else has the trial
+    "What a worker does with a trial."
+    folder = trial_folder(directory, trial['name'])
+    folder.mkdir(parents=True, exist_ok=True)
     with claim(folder, sweep) as mine:
         if not mine: return None
-        old = _read(folder/'record.json')
-        if old and (old['success'] or old['attempts']>redo): return old
+        old = _read_json(folder/'record.json')
+        if _is_done(old, retry_after): return old
         try: config = create_sweep_config(**trial)
-        except ConfigError as e: record = trial_record(trial, error=f'ConfigError: {e}', wall_seconds=0., started_at=time.time(), host=socket.gethostname())
-        else: record = run_sweep_experiment(config, trial['name'], folder, trial, isolated)
-        return _keep(folder, record, old)
+        except ConfigError as e: record = _failure(trial, f'ConfigError: {e}')
+        else: record = run_sweep_experiment(config, trial['name'], folder, trial)
+        return _keep(folder, record)
 
-def _keep(folder, record, old=None): # Write a record, which makes its trial done
-    if pruned := _read(folder/'prune.json'): record = record | dict(status='pruned', error=pruned) if record['status']=='stopped' else record
-    record['attempts'], record['earlier_errors'] = (old['attempts'] + 1, old['earlier_errors'] + [old['error']]) if old else (1, [])
+def _keep(folder: Path, record: dict) -> dict:
+    "Write the record of a trial, which makes it done; a stopped one is to be done still."
+    pruned = _read_json(folder/'prune.json')
+    if pruned and record['status']=='stopped': record = record | dict(status='pruned', error=pruned)
+    old = _read_json(folder/'record.json')
+    record['attempts'] = old['attempts'] + 1 if old else 1
+    record['earlier_errors'] = [*old['earlier_errors'], old['error']] if old else []
     if record['status']!='stopped': write_json(folder/'record.json', record)
     return record
 
 # %% ../nbs/24_sweep.ipynb #4c11ce8a
-def local_devices() -> list: # Identifiers for `CUDA_VISIBLE_DEVICES`; empty where there is no GPU
+def local_devices() -> list[str]: # for `CUDA_VISIBLE_DEVICES`; empty where there is no GPU
     "The GPUs that this process may use."
-    import torch
-    n, given = torch.cuda.device_count(), os.environ.get('CUDA_VISIBLE_DEVICES')
+    n = torch.cuda.device_count()
+    given = os.environ.get('CUDA_VISIBLE_DEVICES')
     return given.split(',')[:n] if given else [str(k) for k in range(n)]
 
-def _begin_worker(devices, threads): # In a new worker process
-    global _warm; _warm = True
-    signal.signal(signal.SIGINT, signal.SIG_IGN)                    # Ctrl-C is for the sweep and for the runs
-    if devices: os.environ['CUDA_VISIBLE_DEVICES'] = devices.get()
-    os.environ.setdefault('OMP_NUM_THREADS', str(threads))
-    def watch(): connection.wait([parent_process().sentinel]); os._exit(1)
-    threading.Thread(target=watch, daemon=True).start()
+def _begin_worker(devices: queue.Queue | None, threads: int):
+    "In a new worker: the device and the number of threads of its trials."
+    _worker.environ = dict(OMP_NUM_THREADS=os.environ.get('OMP_NUM_THREADS', str(threads)))
+    if devices: _worker.environ['CUDA_VISIBLE_DEVICES'] = devices.get()
 
 def local_pool(
-    workers=None, # Trials at a time, default: one per device
-    devices=None, # Default: `local_devices()`
-    most=None, # No more workers than this, e.g. the number of trials
-) -> ProcessPoolExecutor:
-    "Worker processes that share this machine's GPUs, or its cores."
-    devices, context, cores = local_devices() if devices is None else devices, get_context('spawn'), os.cpu_count() or 1
+    workers: int | None=None, # trials at a time, default: one per device
+    devices: list[str] | None=None, # default: `local_devices()`
+    most: int | None=None, # no more workers than this, e.g. the number of trials
+) -> ThreadPoolExecutor:
+    "Workers that share this machine's GPUs, or its cores."
+    if devices is None: devices = local_devices()
+    cores = os.cpu_count() or 1
     n = min(workers or max(1, len(devices)), max(cores, len(devices)), most or cores)
-    queue = context.Queue() if devices else None
-    for k in range(n if devices else 0): queue.put(devices[k % len(devices)])
-    return ProcessPoolExecutor(n, context, _begin_worker, (queue, max(1, cores//n)))
+    shared = queue.Queue() if devices else None
+    if shared:
+        for k in range(n): shared.put(devices[k % len(devices)])
+    return ThreadPoolExecutor(n, 'trial', _begin_worker, (shared, max(1, cores//n)))
 
 # %% ../nbs/24_sweep.ipynb #083f218c
 class _Runner:
-    "Submits trials, collects records, submits again what died with its worker or was held by somebody who then died."
-    def __init__(self, directory, executor, workers, most, isolated):
-        self.directory, self.own, self.make = Path(directory), executor is None, lambda: local_pool(workers, most=most)
-        self.pool, self.id = executor or self.make(), f'{socket.gethostname()}:{os.getpid()}:{time.time()}'
-        self.isolated, self.workers = isolated, workers or getattr(self.pool, '_max_workers', None) or 1
-        self.flying, self.waiting, self.lost, self.barren = {}, [], Counter(), 0
-    def __len__(self): return len(self.flying) + len(self.waiting)
-    def submit(self, trial, redo=0): # See `_trial`
-        send = lambda: self.pool.submit(_trial, str(self.directory), trial, redo, self.id, self.isolated)
-        try: future = send()
-        except BrokenExecutor:
-            if not self.own: raise
-            self.pool.shutdown(wait=False); self.pool = self.make(); future = send()
-        self.flying[future] = trial, redo
-    def collect(self, timeout=.5): # Seconds to wait for something to happen; returns records
-        if not self.flying: time.sleep(timeout)
-        waited, self.waiting = self.waiting, []
-        for trial, redo in waited: # somebody else has them: done, still at it, or dead?
-            with claim(folder := trial_folder(self.directory, trial['name'])) as free: pass
-            if free: self.submit(trial, redo)
-            else: self.waiting.append((trial, redo))
-        done, _ = wait(self.flying, timeout, FIRST_COMPLETED)
-        broken = [self.flying.pop(f) for f in done if f.cancelled() or isinstance(f.exception(), (BrokenExecutor, CancelledError))]
-        return [r for f in done if f in self.flying if (r := self._ended(*self.flying.pop(f), f))] + self._again(broken)
-    def _ended(self, trial, redo, future): # A future with a result or an exception of its own
-        self.barren = 0
-        if e := future.exception(): return self._give_up(trial, f'{type(e).__name__}: {e}')
-        if future.result() is None: self.waiting.append((trial, redo))
-        return future.result()
-    def _again(self, broken): # After workers died
-        if broken and not self.own: raise RuntimeError('the executor broke; with a new one, the same call goes on where this one ended')
-        begun = [t for t, _ in broken if (_read(trial_folder(self.directory, t['name'])/'claim.json') or {}).get('sweep')==self.id]
-        self.barren += bool(broken) and not begun
-        if self.barren>2: raise RuntimeError("worker processes end before they begin; in a script, call the sweep under `if __name__ == '__main__':`")
-        for t in begun: self.lost[t['name']] += 1
-        for t, redo in broken:
-            if self.lost[t['name']]<3: self.submit(t, redo)
-        return [r for t, _ in broken if self.lost[t['name']]>2 and (r := self._give_up(t, f"the worker that ran it died {self.lost[t['name']]} times"))]
-    def _give_up(self, trial, error): # A failure record for a trial that cannot write its own
-        folder = trial_folder(self.directory, trial['name']); folder.mkdir(parents=True, exist_ok=True)
-        with claim(folder, self.id, 10) as mine:
-            if mine: return _keep(folder, trial_record(trial, error=error, wall_seconds=0., started_at=time.time(), host=socket.gethostname()), _read(folder/'record.json'))
-        self.waiting.append((trial, 0))                                  # somebody else has taken it up meanwhile
-    def stop(self): # Ask what runs to end after its epoch, forget the rest
-        for f in self.flying: f.cancel()
-        for t, _ in self.flying.values(): _request_stop(trial_folder(self.directory, t['name']), self.id)
-    def close(self):
-        if self.own: self.pool.shutdown(wait=True, cancel_futures=True)
+    "Submits trials, and collects their records."
+    def __init__(self, directory: Path, executor: Executor | None, workers: int | None, most: int):
+        self.directory = directory
+        self.is_own = executor is None
+        self.pool = executor or local_pool(workers, most=most)
+        self.workers = workers or getattr(self.pool, '_max_workers', None) or 1
+        self.id = f'{socket.gethostname()}:{os.getpid()}:{time.time()}'
+        self.in_flight = {} # future → (trial, retry_after)
+        self.waiting = [] # (trial, retry_after) of those that somebody else holds
 
-def _request_stop(folder, sweep): # Ask the newest run of a trial to end, if it is this sweep's
-    if (_read(folder/'claim.json') or {}).get('sweep')==sweep and (runs := sorted(folder.glob('sweep_*/'), key=os.path.getmtime)): (runs[-1]/'stop').touch()
+    def __len__(self): return len(self.in_flight) + len(self.waiting)
+
+    def submit(self, trial: dict, retry_after: int=0): # see `_trial`
+        future = self.pool.submit(_trial, str(self.directory), trial, retry_after, self.id)
+        self.in_flight[future] = trial, retry_after
+
+    def collect(self, timeout: float=.5) -> list[dict]: # seconds to wait for something to happen
+        if not self.in_flight: time.sleep(timeout)
+        self._submit_released()
+        done, _ = wait(self.in_flight, timeout, FIRST_COMPLETED)
+        records = [self._result(future, *self.in_flight.pop(future)) for future in done]
+        return [r for r in records if r]
+
+    def _submit_released(self):
+        waited, self.waiting = self.waiting, []
+        for trial, retry_after in waited:
+            with claim(trial_folder(self.directory, trial['name'])) as free: pass
+            if free: self.submit(trial, retry_after)
+            else: self.waiting.append((trial, retry_after))
+
+    def _result(self, future: Future, trial: dict, retry_after: int) -> dict | None:
+        error = CancelledError() if future.cancelled() else future.exception()
+        if isinstance(error, (BrokenExecutor, CancelledError)):
+            raise RuntimeError('the executor broke; with a new one, the same call goes on where '
+                               'this one ended')
+        if error: return self._give_up(trial, f'{type(error).__name__}: {error}')
+        if future.result() is None: self.waiting.append((trial, retry_after))
+        return future.result()
+
+    def _give_up(self, trial: dict, error: str) -> dict | None:
+        "The record of a trial whose worker could not write one."
+        folder = trial_folder(self.directory, trial['name'])
+        folder.mkdir(parents=True, exist_ok=True)
+        with claim(folder, self.id, 10) as mine:
+            if mine: return _keep(folder, _failure(trial, error))
+        self.waiting.append((trial, 0))   # somebody else has taken it up meanwhile
+
+    def __enter__(self): return self
+
+    def __exit__(self, kind, *_):
+        try:
+            if kind: self._stop()
+        finally:
+            if self.is_own: self.pool.shutdown(cancel_futures=True)
+
+    def _stop(self):
+        "Start nothing more, and let what runs end after its epoch."
+        for future in self.in_flight: future.cancel()
+        while True:
+            for trial, _ in self.in_flight.values():
+                _request_stop(trial_folder(self.directory, trial['name']), self.id)
+            if not self.is_own or not wait(self.in_flight, .2).not_done: return
+
+def _request_stop(folder: Path, sweep: str):
+    "Ask the newest run of a trial to end after its epoch, if it is this sweep's and still runs."
+    runs = sorted(folder.glob('sweep_*/'), key=os.path.getmtime)
+    who = _read_json(folder/'claim.json')
+    if not runs or not who or who['sweep']!=sweep: return
+    record = _read_json(runs[-1]/'results.json')
+    if not record or record['status']=='running': (runs[-1]/'stop').touch()
 
 # %% ../nbs/24_sweep.ipynb #f8d705ac
 def check_trials(
-    trials, # List of trials
+    trials: list[dict], # see `make_trial`
 ):
     "Names that can be folders, each once. Raises `ConfigError`."
-    twice = [n for n, k in Counter(t['name'] for t in trials).items() if k>1]
-    if twice: raise ConfigError(f"trial names should be different; {', '.join(map(repr, twice))} stands more than once")
+    counts = Counter(t['name'] for t in trials)
+    twice = [repr(name) for name, count in counts.items() if count>1]
+    if twice:
+        raise ConfigError(f"trial names should be different; {', '.join(twice)} stands more "
+                          "than once")
     for t in trials: ExperimentConfig(experiment_name=f"sweep_{t['name']}")
 
-def _plan(directory, trials): # Write the trials into `sweep.json`, beside those that are there; returns all of them
-    check_trials(trials); directory.mkdir(parents=True, exist_ok=True)
+def _plan(directory: Path, trials: list[dict]) -> list[dict]: # all trials of the sweep
+    "Write trials into `sweep.json`, beside those that are there."
+    check_trials(trials)
+    directory.mkdir(parents=True, exist_ok=True)
     with FileLock(directory/'lock'):
-        known = {t['name']: t for t in _read(directory/'sweep.json') or []}
+        stored = _read_json(directory/'sweep.json')
+        known = {t['name']: t for t in stored or []}
         for t in jsonable(trials):
-            if known.setdefault(t['name'], t)!=t: raise ConfigError(f"trial {t['name']!r} in {directory} has other parameters: {known[t['name']]['params']}, not {t['params']}; choose another name or another directory")
-        if list(known.values())!=_read(directory/'sweep.json'): write_json(directory/'sweep.json', list(known.values()))
-    return list(known.values())
+            same_name = known.setdefault(t['name'], t)
+            if same_name!=t:
+                raise ConfigError(f"trial {t['name']!r} in {directory} has other parameters: "
+                                  f"{same_name['params']}, not {t['params']}; choose another name "
+                                  "or another directory")
+        planned = list(known.values())
+        if planned!=stored: write_json(directory/'sweep.json', planned)
+    return planned
 
-def _save(directory, records, which): # All records, as JSON
-    write_json(directory/f'sweep_results_{which}.json', records)
+def _save_records(directory: Path, which: str): # `intermediate` or `final`
+    "Write all records of a sweep into one file."
+    write_json(directory/f'sweep_results_{which}.json', load_sweep_results(directory))
 
 # %% ../nbs/24_sweep.ipynb #d7104457
 def load_sweep_results(
-    path, # A sweep's folder, or a JSON file of records
-) -> list: # Records, in the order of the sweep
+    path: Path | str, # a sweep's folder, or a JSON file of records
+) -> list[dict]: # records, in the order of the sweep
     "What a sweep has found so far. Raises `ResultsError`."
     path = Path(path)
-    if path.is_dir() and (path/'sweep.json').exists(): return [r for t in _read(path/'sweep.json') or [] if (r := _read(trial_folder(path, t['name'])/'record.json'))]
-    records = _read(path)
-    if not isinstance(records, list) or not all(isinstance(r, dict) and 'success' in r for r in records): raise ResultsError(f"{path}: not a sweep's folder and not a file of its records")
-    return records
+    if (path/'sweep.json').exists():
+        names = [t['name'] for t in _read_json(path/'sweep.json') or []]
+        found = [_read_json(trial_folder(path, name)/'record.json') for name in names]
+        return [r for r in found if r]
+    records = _read_json(path)
+    if isinstance(records, list) and all(isinstance(r, dict) and 'success' in r for r in records):
+        return records
+    raise ResultsError(f"{path}: not a sweep's folder and not a file of its records")
 
 def sweep_status(
-    directory, # A sweep's folder
-) -> dict: # `{total, done, failed, running, seconds_left, best}`; `seconds_left` is None before the first record
-    "How far a sweep is, for anybody who can read its folder."
-    trials, records = _read(Path(directory)/'sweep.json') or [], load_sweep_results(directory)
-    names = {r['name'] for r in records}; open_ = [t['name'] for t in trials if t['name'] not in names]
-    running = 0
-    for folder in (trial_folder(directory, n) for n in open_):
-        if (folder/'claim.json').exists():
-            with claim(folder) as free: running += not free
+    directory: Path | str, # a sweep's folder
+) -> dict: # `{total, done, failed, running, seconds_left, best}`
+    "How far a sweep is; `seconds_left` is None before the first record."
+    trials = _read_json(Path(directory)/'sweep.json') or []
+    records = load_sweep_results(directory)
+    names = {r['name'] for r in records}
+    undone = [t['name'] for t in trials if t['name'] not in names]
+    running = sum(_is_held(trial_folder(directory, name)) for name in undone)
     seconds = [r['wall_seconds'] for r in records if r['success']]
-    left = float(np.mean(seconds))*(len(open_) - running/2)/max(1, running) if seconds else None
+    left = None
+    if seconds:   # those that run are half done
+        left = float(np.mean(seconds))*(len(undone) - running/2)/max(1, running)
     ranked = rank_trials(records)
-    return dict(total=len(trials), done=len(records), failed=sum(not r['success'] for r in records), running=running, seconds_left=left, best=ranked[0]['name'] if ranked else None)
+    return dict(total=len(trials), done=len(records), failed=sum(not r['success'] for r in records),
+                running=running, seconds_left=left, best=ranked[0]['name'] if ranked else None)
+
+def _is_held(folder: Path) -> bool:
+    "Does somebody hold this trial?"
+    if not (folder/'claim.json').exists(): return False
+    with claim(folder) as free: return not free
 
 # %% ../nbs/24_sweep.ipynb #63181ef3
+def _status_text(status: dict) -> str: # from `sweep_status`
+    "What runs, what failed, and the best so far."
+    return f"running {status['running']}, failed {status['failed']}, best {status['best'] or '-'}"
+
 class _Progress:
-    "A bar with what runs, what failed, and the best so far."
-    def __init__(self, directory, total, on):
-        self.directory, self.on, self.at, self.bar = directory, on, 0, None
-        if on: self.bar = tqdm(total=total, initial=len(load_sweep_results(directory)), unit='trial')
-    def __call__(self, force=False):
-        if not self.on or not force and time.time() - self.at<2: return
-        s, self.at = sweep_status(self.directory), time.time()
-        self.bar.n = s['done']
-        self.bar.set_postfix_str(f"running {s['running']}, failed {s['failed']}, best {s['best'] or '-'}" + (f", about {s['seconds_left']/60:.1f} min left" if s['seconds_left'] and s['running'] else ''))
+    "A bar over the trials of a sweep."
+    def __init__(self, directory: Path, total: int, show: bool):
+        self.directory = directory
+        self.last_update = 0.
+        self.bar = None
+        if show:
+            done = len(load_sweep_results(directory))
+            self.bar = tqdm(total=total, initial=done, unit='trial')
+
+    def update(self, force: bool=False): # also when the last update was a moment ago?
+        if self.bar is None: return
+        if not force and time.time() - self.last_update<2: return
+        self.last_update = time.time()
+        status = sweep_status(self.directory)
+        text = _status_text(status)
+        if status['seconds_left'] and status['running']:
+            text += f", about {status['seconds_left']/60:.1f} min left"
+        self.bar.n = status['done']
+        self.bar.set_postfix_str(text)
+
     def close(self):
-        if self.bar: self(force=True); self.bar.close()
+        self.update(force=True)
+        if self.bar is not None: self.bar.close()
 
 def run_sweep(
-    trials, # List of trials, see `make_trial`; those that have a record are not run again
-    directory=None, # The sweep's folder, default: `sweep` in `experiments_dir()`
-    save_results=True, # Keep the folder? Otherwise only the records are returned
-    executor=None, # Any `concurrent.futures.Executor` whose workers see the folder; default: `local_pool(workers)`
-    workers=None, # Worker processes of the default executor, default: one per device
-    retry_failed=False, # Run the trials again that failed last time?
-    isolated=True, # See `run_sweep_experiment`
-    progress=True, # Show a bar?
-    vectorized=False, # Train trials of equal shape side by side, in this process and without notebooks? See `train_ensemble`
-) -> list: # Records, in the order of `trials`
-    "Run a sweep, or what is left of it. A failing trial is a record like any other. Ctrl-C ends it after the epochs under way; the same call goes on."
+    trials: list[dict], # see `make_trial`; those that have a record are not run again
+    directory: Path | str | None=None, # the sweep's folder, default: `sweep` in `experiments_dir()`
+    save_results: bool=True, # keep the folder? Otherwise only the records are returned
+    executor: Executor | None=None, # one whose workers see the folder; default: `local_pool`
+    workers: int | None=None, # trials at a time, default: one per device
+    retry_failed: bool=False, # run the trials again that failed last time?
+    progress: bool=True, # show a bar?
+    vectorized: bool=False, # train trials of equal shape side by side, in this process?
+) -> list[dict]: # records, in the order of `trials`
+    "Run a sweep, or what is left of it. Ctrl-C ends it after the epochs under way."
     if not save_results:
-        with TemporaryDirectory() as folder: return run_sweep(trials, folder, True, executor, workers, False, isolated, progress, vectorized)
-    directory = Path(directory or experiments_dir()/'sweep').absolute(); total = len(_plan(directory, trials))
-    known = {t['name']: _read(trial_folder(directory, t['name'])/'record.json') for t in trials}
-    redo = {n: r['attempts'] if r and retry_failed and not r['success'] else 0 for n, r in known.items()}
-    open_ = [t for t in trials if not known[t['name']] or redo[t['name']]]
-    bar = _Progress(directory, total, progress)
-    if vectorized:
-        for new in _together(directory, jsonable(open_), redo): known.update({r['name']: r for r in new}); _save(directory, load_sweep_results(directory), 'intermediate'); bar(force=True)
-        open_ = [] if any(r and r['status']=='stopped' for r in known.values()) else [t for t in open_ if not known[t['name']]]                 # what others hold
-        if not open_: bar.close(); return _finish(directory, trials, known, progress)
-    runner = _Runner(directory, executor, workers, max(1, len(open_)), isolated)
-    try:
-        for t in open_: runner.submit(jsonable(t), redo[t['name']])
-        while runner:
-            if new := runner.collect(): known.update({r['name']: r for r in new}); _save(directory, load_sweep_results(directory), 'intermediate')
-            bar(force=bool(new))
-    except BaseException: runner.stop(); raise
-    finally: runner.close(); bar.close()
-    return _finish(directory, trials, known, progress)
+        with TemporaryDirectory() as folder:
+            return run_sweep(trials, folder, True, executor, workers, False, progress, vectorized)
+    directory = Path(directory or experiments_dir()/'sweep').absolute()
+    total = len(_plan(directory, trials))
+    known, retry_after = {}, {}
+    for t in trials:
+        name = t['name']
+        r = _read_json(trial_folder(directory, name)/'record.json')
+        known[name] = r
+        retry_after[name] = r['attempts'] if r and retry_failed and not r['success'] else 0
+    to_run = [t for t in jsonable(trials) if not _is_done(known[t['name']], retry_after[t['name']])]
+    with closing(_Progress(directory, total, progress)) as bar:
+        def keep(records):
+            known.update({r['name']: r for r in records})
+            if records: _save_records(directory, 'intermediate')
+            bar.update(force=bool(records))
 
-def _finish(directory, trials, known, progress): # Write what there is; returns the records of `trials`
-    records = load_sweep_results(directory)
-    _save(directory, records, 'intermediate'); _save(directory, records, 'final')
+        if vectorized:
+            for records in _run_together(directory, to_run, retry_after): keep(records)
+            stopped = any(r and r['status']=='stopped' for r in known.values())
+            held_by_others = [t for t in to_run if not known[t['name']]]
+            to_run = [] if stopped else held_by_others
+        if to_run:
+            with _Runner(directory, executor, workers, len(to_run)) as runner:
+                for t in to_run: runner.submit(t, retry_after[t['name']])
+                while runner: keep(runner.collect())
+    for which in ('intermediate', 'final'): _save_records(directory, which)
     records = [known[t['name']] or trial_record(t, error='stopped before it began') for t in trials]
     if progress: print(verdict_line(records))
     return records
 
-def _together(directory, trials, redo): # Train trials side by side; yields lists of records
-    start, host = time.time(), socket.gethostname()
+def _run_together(
+    directory: Path, # the sweep's folder
+    trials: list[dict], # see `make_trial`
+    retry_after: dict, # name → see `_trial`
+) -> Iterator[list[dict]]: # records
+    "Train trials side by side in this process."
+    sweep = f'{socket.gethostname()}:{os.getpid()}:{time.time()}'
     with ExitStack() as held:
-        mine, configs, now = [], [], []
-        for t in trials:
-            folder = trial_folder(directory, t['name']); folder.mkdir(parents=True, exist_ok=True)
-            if not held.enter_context(claim(folder, f'{host}:{os.getpid()}:{start}')): continue
-            old = _read(folder/'record.json')
-            if old and (old['success'] or old['attempts']>redo[t['name']]): now.append(old); continue
-            try: config = as_config(create_sweep_config(**t)); get_device(config.training.device)
-            except ConfigError as e: now.append(_keep(folder, trial_record(t, error=f'ConfigError: {e}', wall_seconds=0., started_at=start, host=host), old))
-            else: mine.append((t, folder, old)); configs.append(config)
-        yield now
-        for part, _, results in iter_ensemble(configs, directory/'runs', progress=False, on_error='record') if configs else ():
-            made = [trial_record(mine[m][0], r, wall_seconds=sum(e['seconds'] or 0 for e in r['training_history']), started_at=start, host=host) for m, r in zip(part, results)]
-            yield [_keep(*mine[m][1:2], r, mine[m][2]) for m, r in zip(part, made)]
+        mine, configs, known = [], [], []
+        for trial in trials:
+            folder = trial_folder(directory, trial['name'])
+            folder.mkdir(parents=True, exist_ok=True)
+            if not held.enter_context(claim(folder, sweep)): continue
+            old = _read_json(folder/'record.json')
+            if _is_done(old, retry_after[trial['name']]):
+                known.append(old)
+                continue
+            try:
+                config = as_config(create_sweep_config(**trial))
+                get_device(config.training.device)
+            except ConfigError as e:
+                failure = _failure(trial, f'ConfigError: {e}')
+                known.append(_keep(folder, failure))
+            else:
+                mine.append(trial)
+                configs.append(config)
+        yield known
+        if not configs: return
+        parts = iter_ensemble(configs, directory/'runs', progress=False, on_error='record')
+        for members, _, results in parts:
+            yield [_keep_member(directory, mine[m], r) for m, r in zip(members, results)]
+
+def _keep_member(directory: Path, trial: dict, results: dict) -> dict:
+    "Write the record of a trial that was trained beside others."
+    seconds = sum(e['seconds'] or 0 for e in results['training_history'])
+    record = trial_record(trial, results, wall_seconds=seconds, started_at=time.time() - seconds,
+                          host=socket.gethostname())
+    return _keep(trial_folder(directory, trial['name']), record)
 
 def verdict_line(
-    results, # List of records
+    results: list[dict], # records
 ) -> str:
-    "How a sweep ended: how many succeeded, and why the others did not."
+    "How a sweep ended: how many trials succeeded, and why the others did not."
     failed = [r for r in results if not r['success']]
-    reason = lambda r: str(r['error']).strip().splitlines()[0][:160]
-    return '\n'.join([f'{len(results) - len(failed)} of {len(results)} trials succeeded'] + [f"  {r['name']}: {reason(r)}" for r in failed])
+    lines = [f'{len(results) - len(failed)} of {len(results)} trials succeeded']
+    for r in failed:
+        reason = str(r['error']).strip().splitlines()[0][:160]
+        lines.append(f"  {r['name']}: {reason}")
+    return '\n'.join(lines)

@@ -49,7 +49,7 @@ def test_table_of_parameters():
     table = parameter_table(weight_pairs)
     assert '<code>model</code>' in table
     assert '**returns**' in table
-    assert 'hidden unit by hidden unit' in table
+    assert 'unit by unit' in table
 
 def test_table_of_fields():
     "Fields of a config are parameters too."
@@ -94,8 +94,8 @@ def test_signature_line():
     assert signature_line('SGLD', SGLD)=='SGLD(params, lr, temperature=0.0, noise=None)'
 
 def test_methods():
-    "Those in the body: `state_dict` is patched in later."
-    assert list(methods(SGLD))==['step']
+    "The public ones in the body, in order."
+    assert list(methods(SGLD))==['step', 'state_dict', 'load_state_dict']
 
 def test_renderer():
     "Signature, docstring and table of a class, then its methods."

@@ -24,8 +24,8 @@ GROUPS = {
     'A run': 'blobs plots tracking steps capture training decoupling',
     'Built on runs': 'stage2 ensemble ensemble_training phase_diagram',
     'Theory': 'numerics meanfield phases cavity dynamics',
-    'Experiments': 'results experiments trials sweep sweep_report search',
-    'Around runs': 'monitor film profiling cli',
+    'Experiments': 'results launch experiments trials sweep sweep_report search',
+    'Around runs': 'monitor terminal film profiling cli stored',
 }
 OTHER = 'Further rooms'
 MOVED = {'search': 'search-room'} # Sphinx writes a page search.html of its own

@@ -45,7 +45,8 @@ CORE = 'config data model loss sgld blobs tracking steps capture training result
 
 def test_core_draws_nothing():
     "The core imports without matplotlib."
-    code = f'import sys, mftd.{", mftd.".join(CORE.split())}\nassert "matplotlib" not in sys.modules'
+    imports = ', '.join(f'mftd.{name}' for name in CORE.split())
+    code = f'import sys, {imports}\nassert "matplotlib" not in sys.modules'
     subprocess.run([sys.executable, '-c', code], check=True, cwd=ROOT)
 
 @pytest.mark.slow

@@ -11,6 +11,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_WAIT_POLICY := PASSIVE
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
+# The tutorials and the troubleshooting page train some twenty networks: make test-all runs them
+QUICK = --skip_folder_re '^[_.]|^tutorials$$' --skip_file_re '^[_.]|^troubleshooting'
 CHANGED = $(shell git diff --name-only --diff-filter=d HEAD -- 'nbs/*.ipynb')
 CHECKED = $(if $(NB),$(wildcard nbs/$(NB)*.ipynb nbs/*/$(NB)*.ipynb),$(CHANGED))
 
@@ -25,7 +27,7 @@ check: .venv/installed
 	.venv/bin/pyright & types=$$!; for nb in $(CHECKED); do .venv/bin/nbdev_test --path $$nb; done; wait $$types
 
 test: .venv/installed export
-	.venv/bin/nbdev_test --path nbs --n_workers 2 --timing 2>&1 | tee .venv/test.log
+	.venv/bin/nbdev_test --path nbs --n_workers 2 --timing $(QUICK) 2>&1 | tee .venv/test.log
 	! grep -q 'No files were eligible' .venv/test.log
 	.venv/bin/python -m pytest -q -m 'not slow' --durations 10 tests
 

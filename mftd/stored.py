@@ -40,11 +40,13 @@ class Density:
 
     def plot(self,
         ax: Axes, # where to draw
+        darkest: float | None=None, # count that is black, default: the largest
     ) -> Axes:
         "Draw the logarithm of the density; empty cells stay empty."
         e, w = self.half
-        seen = np.where(self.counts>0, self.counts, np.nan).T
-        ax.imshow(seen, origin='lower', extent=(-e, e, -w, w), aspect='auto', norm=LogNorm())
+        filled = np.where(self.counts>0, self.counts, np.nan).T
+        ax.imshow(filled, origin='lower', extent=(-e, e, -w, w), aspect='auto', cmap='Greys',
+                  norm=LogNorm(vmin=.3, vmax=darkest))
         ax.set(xlabel='encoder weight $e$', ylabel='decoder weight $w$')
         return ax
 

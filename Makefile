@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: run check test test-all export outputs docs lab clean
+.PHONY: run check test test-notebooks test-python test-all export outputs docs lab clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -26,9 +26,15 @@ check: .venv/installed
 	.venv/bin/ruff check .
 	.venv/bin/pyright & types=$$!; for nb in $(CHECKED); do .venv/bin/nbdev_test --path $$nb; done; wait $$types
 
+# Notebooks and Python tests side by side: either leaves cores idle by itself
 test: .venv/installed export
+	$(MAKE) --no-print-directory -j 2 --output-sync=target test-notebooks test-python
+
+test-notebooks:
 	.venv/bin/nbdev_test --path nbs --n_workers 2 --timing $(QUICK) 2>&1 | tee .venv/test.log
 	! grep -q 'No files were eligible' .venv/test.log
+
+test-python:
 	.venv/bin/python -m pytest -q -m 'not slow' --durations 10 tests
 
 test-all: .venv/installed export

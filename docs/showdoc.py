@@ -9,12 +9,14 @@ import ast
 import inspect
 import io
 import re
+import sys
 import textwrap
 import tokenize
 import typing
 from collections.abc import Callable
 from functools import reduce
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 from execnb.nbio import mk_cell
 from fastcore.docments import docments
@@ -51,6 +53,19 @@ class Default:
 
     def __repr__(self) -> str:
         return getattr(self.value, '__name__', None) or repr(self.value)
+
+def name_annotations(
+    f: Callable, # Function or class whose module imports some types for a type checker only
+):
+    "Make every name in the annotations known: as the module of that name, else as a bare class."
+    while True:
+        try: inspect.signature(f, eval_str=True)
+        except NameError as e: missing = e.name
+        except (TypeError, ValueError): return
+        else: return
+        found = find_spec(missing)
+        value = import_module(missing) if found else type(missing, (), {})
+        setattr(sys.modules[f.__module__], missing, value)
 
 def parameters(f: Callable) -> dict:
     "Name → type, default, comment and kind of each parameter; `return` is one of them."
@@ -122,7 +137,9 @@ class TableRenderer(BasicMarkdownRenderer):
         title_level: int=3, # Of its heading
     ):
         # `exported` comes first: the base class takes off decorators, which hide the class
-        super().__init__(exported(sym), name or getattr(sym, '__qualname__', None), title_level)
+        sym = exported(sym)
+        name_annotations(sym)
+        super().__init__(sym, name or getattr(sym, '__qualname__', None), title_level)
 
     def part(self,
         sym: Any, # Function, class, method or property

@@ -61,7 +61,7 @@ def _stack_field(
 def stack_configs(
     configs: list[ExperimentConfig], # of one group
     like: torch.Tensor, # with the dtype and device wanted
-) -> Any: # a namespace with the sections and fields of `ExperimentConfig`, stacked where they differ
+) -> Any: # a namespace with the sections and fields of `ExperimentConfig`
     "Many configs with the fields of one."
     stacked = SimpleNamespace(**{section: SimpleNamespace() for section in SECTIONS})
     for field, section in FIELDS.items():

@@ -28,6 +28,7 @@ GROUPS = {
     'Around runs': 'monitor terminal film profiling cli stored',
 }
 OTHER = 'Further rooms'
+LONG = 10 # lines from which on a demonstration is folded
 MOVED = {'search': 'search-room'} # Sphinx writes a page search.html of its own
 
 cfg = get_config()
@@ -143,14 +144,14 @@ class Page:
         if options.get('output')=='asis': return shown
         cell.outputs = [unbroken(o) for o in cell.outputs if o not in texts]
         alt = dict(image=dict(alt=self.heading))
-        cell.metadata = NotebookNode(tags=self.tags(options), mystnb=alt)
+        cell.metadata = NotebookNode(tags=self.tags(options, cell.source), mystnb=alt)
         return [cell, *shown]
 
-    def tags(self, options: dict[str, str]) -> list[str]:
-        "What myst-nb hides of a code cell: on a page of findings, the code until it is opened."
+    def tags(self, options: dict[str, str], code: str) -> list[str]:
+        "What myst-nb hides of a cell: long code, and all code of a finding, until it is opened."
         tags = []
         if options.get('echo')=='false': tags.append('remove-input')
-        elif self.folds: tags.append('hide-input')
+        elif self.folds or code.count('\n') >= LONG: tags.append('hide-input')
         if options.get('output')=='false': tags.append('remove-output')
         return tags
 

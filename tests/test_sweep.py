@@ -226,7 +226,8 @@ def test_run_ends_with_who_waits(tmp_path):
     time.sleep(1)
     assert file.read_text()==text
 
-@quick_and_slow(1, 2)
+@pytest.mark.slow
+@pytest.mark.parametrize('count', [1, 2])
 def test_dask_and_a_killed_worker(tmp_path, monkeypatch, count):
     """A real Dask scheduler with two worker processes, one of them killed in the middle: the
     results of the default workers, bit for bit."""

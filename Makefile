@@ -62,7 +62,8 @@ docs: .venv/installed export
 lab: .venv/installed
 	.venv/bin/python -m jupyter lab nbs/index.ipynb
 
-.venv/installed: constraints.txt settings.ini setup.py pyproject.toml
+# pyproject.toml is not among these: nbdev_export writes it anew each time
+.venv/installed: constraints.txt settings.ini setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11) and "mftd needs Python 3.11 or newer; set PYTHON, e.g. make run PYTHON=/usr/bin/python3.11")'
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install -c constraints.txt -e '.[dev]'

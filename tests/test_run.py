@@ -91,6 +91,7 @@ def test_refused_value(tmp_path, name, value, says):
     error, run = in_a_fork(tmp_path, **{name: value})
     assert error and says in error and run is None
 
+@pytest.mark.slow
 def test_resume_from(tmp_path):
     "A run that was stopped goes on by its name, typed for papermill, and by nothing else."
     from test_survival import TINY as config, history, start_and_stop

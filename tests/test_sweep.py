@@ -196,6 +196,7 @@ def test_interrupted_sweep(tmp_path, group):
     assert read(run/'results.json')['status']=='stopped' and not alive(r['pid'])
     assert not done(tmp_path) and not (run/'stop').exists()
 
+@pytest.mark.slow
 def test_two_processes_one_sweep(tmp_path):
     """Two processes on one folder: each trial is run once, and both see all records. The script
     of one has no guard, and its runs do not execute it again."""

@@ -24,7 +24,7 @@ GROUPS = {
     'A run': 'blobs plots tracking steps capture training decoupling decoder',
     'Built on runs': 'ensemble ensemble_training phase_diagram',
     'Theory': 'numerics meanfield phases cavity dynamics',
-    'Using the structure': 'ladder codes stage2',
+    'Using the structure': 'frames codes stage2',
     'Experiments': 'results launch experiments trials sweep sweep_report search',
     'Around runs': 'monitor terminal film profiling cli stored',
 }

@@ -216,7 +216,7 @@ class Modes:
     tops: np.ndarray # Summit of each basin (flat index)
     basin: np.ndarray # Basin of each cell `(a, b)`
     mode: np.ndarray # Mode that each basin belongs to, named by the basin of its summit
-    kept: dict[int, dict] # `ratio`, `significance`, `share` of each mode that stands out
+    kept: dict[int, dict] # Ratio, significance and share of each mode that stands out
     seen: list[dict] # The same, and the basin `top`, of significant modes that fail otherwise
 
 def merge_modes(
@@ -233,7 +233,7 @@ def merge_modes(
     summit = np.arange(n) # the highest one of the component that each basin is part of
     members = {i: [i] for i in range(n)} # basins of the component with this highest summit
     mode = np.arange(n)
-    whole = dict(ratio=math.inf, significance=float(np.sqrt(counts.sum())), share=1.)
+    whole = dict(peak_saddle_ratio=math.inf, significance=float(np.sqrt(counts.sum())), share=1.)
     kept, seen = {int(height.argmax()): whole}, []
     for near, far, saddle in saddles(f, basin):
         if summit[near]==summit[far]: continue
@@ -248,7 +248,7 @@ def merge_modes(
             floor = np.exp(saddle)*area[above].sum()
             significance = li_ma_significance(counts[above].sum(), floor)
             share = float(counts[mine].sum()/counts.sum())
-            record = dict(ratio=ratio, significance=significance, share=share)
+            record = dict(peak_saddle_ratio=ratio, significance=significance, share=share)
             significant = significance >= min_significance
             keep = significant and ratio >= min_ratio and share >= min_share
             if keep: kept[younger] = record
@@ -269,10 +269,10 @@ class Blobs:
     shares: np.ndarray # Fraction of all pairs `(count,)`, sums to 1
     covariances: np.ndarray # Covariance of each blob's pairs `(count, 2, 2)`
     significance: np.ndarray # Excess over the saddle's height; sqrt(n) for the highest
-    ratio: np.ndarray # Peak over the saddle to a higher blob, infinite for the highest
+    peak_saddle_ratios: np.ndarray # Peak over the saddle to a higher blob; infinite for the highest
     peaks: np.ndarray # Mean of the pairs above half the peak density `(count, 2)`
     labels: np.ndarray # Blob of each pair `(n,)`
-    candidates: list[dict] # Modes seen and not counted: `ratio`, `significance`, `share`, `peak`
+    candidates: list[dict] # Modes seen and not counted, as dicts
 
     def roles(self) -> list[str]: # For each blob: origin, positive, negative, then positive 2, …
         "The origin has most pairs and holds zero; others go by the sign of their encoder weight."
@@ -289,7 +289,7 @@ class Blobs:
 def _describe(
     x: np.ndarray, # Pairs `(n, 2)`
     labels: np.ndarray, # Blob of each `(n,)`
-    records: list[dict], # `ratio`, `significance`, `peak` of each blob
+    records: list[dict], # `peak_saddle_ratio`, `significance`, `peak` of each blob
     candidates: list[dict], # Modes not counted
 ) -> Blobs:
     "Statistics of labelled pairs."
@@ -301,7 +301,7 @@ def _describe(
     covariances = np.stack([mean(e*e), mean(e*w), mean(e*w), mean(w*w)], 1).reshape(k, 2, 2)
     order = sorted(range(k), key=lambda i: (sizes[i] <= n/2, -centers[i, 0]))
     ratio, significance, peaks = (np.array([records[i][key] for i in order])
-                                  for key in ('ratio', 'significance', 'peak'))
+                                  for key in ('peak_saddle_ratio', 'significance', 'peak'))
     return Blobs(k, centers[order], sizes[order]/n, covariances[order], significance, ratio, peaks,
                  np.argsort(order)[labels], candidates)
 
@@ -316,7 +316,7 @@ def count_blobs(
     x = check_pairs(pairs)
     n = len(x)
     if n < 16 or (x==x[0]).all():
-        whole = dict(ratio=math.inf, significance=math.sqrt(n), peak=x.mean(0))
+        whole = dict(peak_saddle_ratio=math.inf, significance=math.sqrt(n), peak=x.mean(0))
         return _describe(x, np.zeros(n, int), [whole], [])
     K = K or max(16, .4*math.sqrt(n))
     min_ratio = max(min_ratio, math.exp(5/math.sqrt(K)))
@@ -339,7 +339,7 @@ def count_blobs(
         top = record.pop('top')
         mine = modes.basin==top
         if counts[mine].any(): candidates.append(dict(record, peak=peak(top, mine).tolist()))
-    candidates.sort(key=lambda r: -r['ratio'])
+    candidates.sort(key=lambda r: -r['peak_saddle_ratio'])
     return _describe(x, blob.ravel()[cell], records, candidates)
 
 # %% ../nbs/06_blobs.ipynb #cfa69b50
@@ -402,7 +402,7 @@ def blob_metrics(
         stds=np.sqrt(V[:, [0, 1], [0, 1]]).tolist(),
         shares=b.shares.tolist(),
         significance=b.significance.tolist(),
-        peak_saddle_ratios=[_number(v) for v in b.ratio],
+        peak_saddle_ratios=[_number(v) for v in b.peak_saddle_ratios],
         candidates=b.candidates,
         encoder_mean=float(m[0]), decoder_mean=float(m[1]),
         encoder_std=math.sqrt(T[0, 0]), decoder_std=math.sqrt(T[1, 1]))

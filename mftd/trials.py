@@ -134,7 +134,7 @@ def _design_trial(
     return make_trial('_'.join(words) or 'reference', base, **params)
 
 # %% ../nbs/28_trials.ipynb #964dfd8d
-START_SECONDS = 4 # of a trial, beside its training: kernel, figures
+START_SECONDS = 4 # of a trial, beside its training: process, notebook, figures
 
 def measure_epoch_seconds(
     base: ExperimentConfig | dict | Path | str='reference_3blob', # see `as_config`

@@ -28,7 +28,7 @@ SMALL = dict(
     diagnostics=dict(seeds=[0], parts=['epochs', 'structure']),
     ensemble=dict(
         d=32, hidden_size=16, members=[1, 2], batch_sizes=[32], rounds=1, sizes=[[32, 32]],
-        kernels=0, reference=0),
+        processes=0, reference=0),
     langevin=dict(temperatures=[0.003, 0.01], chains=2, burn=100, steps=400),
     monitor=dict(preset='quick_3blob'),
     phase_diagram=dict(seeds=1, points=3),

@@ -69,14 +69,15 @@ def list_runs():
 def show(
     name: Positional[str], # Name of a run (its newest), or its folder
 ):
-    "Print a run's summary, verdict and config."
-    from mftd.results import load_results, summary, verdict
+    "Print a run's summary, its verdict with the loss on a scale, and its config."
+    from mftd.results import load_results, place_loss, summary, verdict
     results = load_results(name)
-    for key, value in summary(results).items():
+    for key, value in summary(results, place=True).items():
         print(f'{key:12s} {value}')
-    history = results['training_history']
+    history, placed = results['training_history'], place_loss(results)
     diagnostics = history[-1]['diagnostics'] if history else None
     if diagnostics: print('\n' + verdict(results, diagnostics).replace('**', ''))
+    elif placed: print(f'\nTest loss {placed}.')
     print('\n' + json.dumps(results['config'], indent=1))
 
 def compare(

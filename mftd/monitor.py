@@ -153,7 +153,7 @@ def draw_run(
     of = f" of {progress['epochs']}" if progress['epochs'] else ''
     title = f"{view.name}: {view.status}, epoch {progress['epoch']}{of}"
     fig.suptitle(title, color=STATUS_COLORS.get(view.status, 'k'), fontsize=11)
-    if history: plot_history(history, axes[:2])
+    if history: plot_history(history, axes[:2], (view.record or {}).get('config'))
     if pairs is not None and len(pairs)>0:
         density_image(density, pairs)
         density.set_title(f'{len(pairs):,} sampled pairs', fontsize=9)

@@ -16,6 +16,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from .config import ExperimentConfig
 from .data import create_dataloaders
 from .model import TwoLayerNet, weight_pairs
+from .bounds import recorded_scale
 from .blobs import Blobs, check_pairs, count_blobs
 
 # %% ../nbs/07_plots.ipynb #cd6838aa
@@ -144,13 +145,25 @@ def _plot_metrics(history: list[dict], ax: Axes):
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(fontsize=8, loc='lower right')
 
+def _plot_marks(config: object, ax: Axes):
+    "Thin lines where the best linear map and the rank bound stand, if the config has such marks."
+    scale = recorded_scale(config)
+    if scale is None: return
+    across = ax.get_yaxis_transform()
+    for mark, label in (scale.linear, 'linear'), (scale.rank, 'rank bound'):
+        if mark<=0: continue # no place on a logarithmic axis
+        ax.hlines(mark, 0, 1, transform=across, color=COLORS['theory'], lw=1)
+        ax.text(.01, mark, label, transform=across, fontsize=7, va='bottom')
+
 def plot_history(
     history: list[dict], # `training_history` of results.json
     axes: np.ndarray | None=None, # Two axes to draw on
+    config: ExperimentConfig | dict | None=None, # Of the run, for marks: linear, rank bound
 ) -> np.ndarray: # The two axes
     "Losses and blob metrics by epoch."
     axes = _row(axes, 2, (9, 3))
     _plot_losses(history, axes[0])
+    _plot_marks(config, axes[0])
     _plot_metrics(history, axes[1])
     for ax in axes: ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     return axes

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from .bounds import recorded_scale
 from .trials import blob_quality, make_trial, trial_record
 from .sweep import verdict_line
 
@@ -113,11 +114,19 @@ def _trial_line(
     if speedup is not None: parts.append(f"{speedup:.2f} × the reference's speed")
     return ', '.join(parts)
 
+def _scale_line(
+    record: dict | None, # the trial of the lowest loss, if there is one
+) -> list[str]: # one line, or none where its config cannot be read
+    "Where the lowest loss stands between nothing, a line and the rank bound."
+    scale = recorded_scale(record.get('config_params')) if record else None
+    if record is None or scale is None: return []
+    return [f"{'on the scale':14s}{scale.place(record['final_test_loss'])}"]
+
 def format_analysis(
     results: list[dict], # records
     reference: str='reference', # see `analyze_sweep_results`
 ) -> str:
-    "The analysis as text: a verdict, and a line for each trial that stands out."
+    "The analysis as text: a verdict, a line for each trial that stands out, the loss on a scale."
     analysis = analyze_sweep_results(results, reference)
     by_name = {r['name']: r for r in results}
     lines = [verdict_line(results), f"three blobs   {len(analysis['three_blobs'])} trials"]
@@ -125,6 +134,7 @@ def format_analysis(
         name = analysis[key]
         trial = _trial_line(by_name.get(name), analysis['speedups'].get(name))
         lines.append(f"{key.replace('_', ' '):14s}{trial}")
+    lines += _scale_line(by_name.get(analysis['lowest_loss']))
     return '\n'.join(lines)
 
 # %% ../nbs/30_sweep_report.ipynb #7586733d

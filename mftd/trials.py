@@ -14,6 +14,7 @@ import numpy as np
 from .config import as_config, ConfigError, ExperimentConfig, PRESETS, SECTIONS
 from .data import create_dataloaders
 from .model import TwoLayerNet
+from .bounds import recorded_scale
 from .blobs import is_three_blobs
 from .tracking import jsonable
 from .training import train
@@ -245,6 +246,9 @@ def rank_trials(
     def rank(record):
         loss = record['final_test_loss']
         return -blob_quality(record), np.inf if loss is None else loss
+    def of_linear(record):
+        scale = recorded_scale(record.get('config_params'))
+        return scale.of_linear(record['final_test_loss']) if scale else None
     def row(record):
         params = record['params'].items()
         shown = {k: v for k, v in params if isinstance(v, (int, float, str, bool))}
@@ -255,6 +259,7 @@ def rank_trials(
             silhouette=record['final_silhouette'],
             correlation=record['final_correlation'],
             test_loss=record['final_test_loss'],
+            of_linear=of_linear(record),
             seconds=record['training_time_seconds'],
             **shown)
     good = [record for record in results if record['success']]

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np, torch
 from scipy import fft
 from scipy.special import ndtri
-from .model import TwoLayerNet, weight_pairs
+from .model import dead_layers, resolved_pairs, TwoLayerNet
 
 # %% ../nbs/06_blobs.ipynb #e9973002
 class Component(NamedTuple):
@@ -382,7 +382,7 @@ def blob_metrics(
     seed: int=0, # Of the sample
 ) -> dict: # Plain numbers, lists and None
     "Blob metrics of an epoch; `n_blobs` counts blobs on all pairs. Raises `ValueError` on NaN."
-    x = check_pairs(weight_pairs(model))
+    x = check_pairs(resolved_pairs(model))
     b = count_blobs(x)
     sample = slice(None)
     if len(x) > n_samples:
@@ -394,6 +394,7 @@ def blob_metrics(
     scale = math.sqrt(T[0, 0]*T[1, 1])
     return dict(
         n_blobs=b.count,
+        dead_layers=dead_layers(model),
         silhouette_score=silhouette(x[sample], b.labels[sample]),
         weight_correlation=_number(T[0, 1]/scale) if scale > 0 else None,
         correlations=[_correlation(v) for v in V], # within each blob

@@ -14,7 +14,7 @@ from scipy import stats
 from sklearn.mixture import GaussianMixture
 from .config import ExperimentConfig
 from .data import Batch, create_dataloaders, make_generator
-from .model import TwoLayerNet, weight_pairs
+from .model import resolved_pairs, TwoLayerNet, weight_pairs
 from .loss import loss_terms
 from .blobs import _number, blob_metrics, Blobs, check_pairs, count_blobs
 from .tracking import load_network, read_results
@@ -245,7 +245,7 @@ def measure_decoupling(
     seed: int=0, # Of samples and shuffles
 ) -> dict: # `blob_metrics`, `layers`, `mixtures`, `gaussian_health` per blob, `graph`, `decoupling`
     "All diagnostics of one network, on all pairs. Raises `ValueError` on NaN."
-    x = check_pairs(weight_pairs(model))
+    x = check_pairs(resolved_pairs(model))
     blobs = count_blobs(x)
     roles = blobs.roles()
     origin = roles.index('origin') if 'origin' in roles else -1
@@ -265,7 +265,7 @@ def _epoch_row(directory: Path | str, epoch: int, n_shuffles: int) -> dict:
     "The diagnostics of one saved epoch."
     net, config = load_network(directory, epoch)
     metrics = blob_metrics(net)
-    x = check_pairs(weight_pairs(net))
+    x = check_pairs(resolved_pairs(net))
     labels = count_blobs(x).labels
     index = decoupling_index(net, config, n_shuffles, kinds=('everywhere',))
     everywhere = index['everywhere']

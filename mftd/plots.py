@@ -15,7 +15,7 @@ from matplotlib.patches import Ellipse
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from .config import ExperimentConfig
 from .data import create_dataloaders
-from .model import TwoLayerNet, weight_pairs
+from .model import resolved_pairs, TwoLayerNet
 from .bounds import recorded_scale
 from .blobs import Blobs, check_pairs, count_blobs
 
@@ -35,7 +35,7 @@ def as_pairs(
     model: TwoLayerNet | torch.Tensor | np.ndarray, # Network, or pairs `(n, 2)`
 ) -> np.ndarray: # float64 `(n, 2)`
     "Pairs of a network, or the pairs given. Raises `ValueError` where one is not finite."
-    if hasattr(model, 'fc1'): return check_pairs(weight_pairs(cast(TwoLayerNet, model)))
+    if hasattr(model, 'fc1'): return check_pairs(resolved_pairs(cast(TwoLayerNet, model)))
     return check_pairs(cast(np.ndarray, model))
 
 # %% ../nbs/07_plots.ipynb #b58633a5

@@ -70,6 +70,12 @@ def _of_linear(results: dict) -> float | None: # The last test loss over the bes
     return scale.of_linear(_last_loss(results)) if scale else None
 
 # %% ../nbs/25_results.ipynb #065e1538
+def _say_dead(layers: list[str]) -> str:
+    "Which layers died, and what that means; empty where none did."
+    if not layers: return ''
+    who = f'The {layers[0]} died' if len(layers)==1 else 'Both layers died'
+    return f"**{who}**: the weights are rounding noise, so nothing passes the network."
+
 def _say_blobs(metrics: dict) -> str:
     "How many blobs, where, and how large."
     n, centers = metrics['n_blobs'], metrics['centers']
@@ -94,6 +100,7 @@ def verdict(
     ratios = [ratio for ratio in metrics['peak_saddle_ratios'] if ratio]
     placed = place_loss(results)
     say = [_say_blobs(metrics)]
+    if dead := _say_dead(metrics.get('dead_layers', [])): say.insert(0, dead)
     if ratios:
         lowest = min(ratios)
         say.append(f"The shallowest valley is {lowest:.3g} times lower than the peak beside it.")

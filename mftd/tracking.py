@@ -272,11 +272,11 @@ class ExperimentTracker:
         "Keep the same `diagnostic_sample_size` weight pairs of every epoch, for monitor and films."
         if not self.directory: return
         import torch
-        from mftd.model import weight_pairs
+        from mftd.model import resolved_pairs
         c = self.config
         count, n = c.model.hidden_size*c.data.d, c.training.diagnostic_sample_size
         index = np.sort(np.random.default_rng(0).permutation(count)[:n])
-        pairs = weight_pairs(model).flatten(0, -2)[torch.from_numpy(index)].cpu().numpy()
+        pairs = resolved_pairs(model)[torch.from_numpy(index)].cpu().numpy()
         def write(path: Path):
             with open(path, 'wb') as f: np.savez(f, index=index, pairs=pairs)
         save_atomic(self.directory/f'pairs/epoch_{epoch}.npz', write)

@@ -25,6 +25,11 @@ SMALL = dict(
     benchmark=dict(
         d=128, hidden_size=64, batch_size=500, repeats=2, dims=[128], dim_repeats=1,
         memory_d=256, end_to_end=None),
+    codes=dict(
+        seeds=[0], presets=['quick_3blob'], overrides=TINY, samples=2000, threads=1, rest_epochs=1,
+        small=dict(d=64, hidden_size=32, batch_size=200, train_dataset_size=2000, epochs=2),
+        penalties=[0.0, 0.01], noises=[0.005], doubled=[0.01], stable_penalties=[0.01],
+        stable_degrees=[4]),
     diagnostics=dict(seeds=[0], parts=['epochs', 'structure']),
     ensemble=dict(
         d=32, hidden_size=16, members=[1, 2], batch_sizes=[32], rounds=1, sizes=[[32, 32]],

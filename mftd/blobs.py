@@ -304,6 +304,24 @@ def _describe(
                                   for key in ('peak_saddle_ratio', 'significance', 'peak'))
     return Blobs(k, centers[order], sizes[order]/n, covariances[order], significance, ratio, peaks,
                  np.argsort(order)[labels], candidates)
+#| export
+_MOST_POINTS = 16 # Distinct pairs up to which they are counted as they are
+
+def _count_points(
+    x: np.ndarray, # Pairs `(n, 2)`
+    min_share: float, # Least share of a blob
+) -> Blobs | None: # None where there are more than a few distinct pairs
+    "Every point with enough pairs is a blob; the pairs of other points go to the nearest."
+    if len(np.unique(x[:1000], axis=0)) > _MOST_POINTS: return None
+    points, label, sizes = np.unique(x, axis=0, return_inverse=True, return_counts=True)
+    if len(points) > _MOST_POINTS: return None
+    enough = sizes >= min(min_share*len(x), sizes.max())
+    extent = np.ptp(points, axis=0)
+    steps = (points[:, None] - points[enough])/np.where(extent > 0, extent, 1)
+    nearest = np.square(steps).sum(-1).argmin(1)
+    records = [dict(peak_saddle_ratio=math.inf, significance=math.sqrt(size), peak=point)
+               for point, size in zip(points[enough], sizes[enough])]
+    return _describe(x, nearest[label.ravel()], records, [])
 
 def count_blobs(
     pairs: torch.Tensor | np.ndarray, # Weight pairs `(n, 2)`, not rounded: that makes false modes
@@ -315,9 +333,10 @@ def count_blobs(
     "Blobs of a cloud of weight pairs: modes of their density. Raises `ValueError` on NaN."
     x = check_pairs(pairs)
     n = len(x)
-    if n < 16 or (x==x[0]).all():
+    if n < 16:
         whole = dict(peak_saddle_ratio=math.inf, significance=math.sqrt(n), peak=x.mean(0))
         return _describe(x, np.zeros(n, int), [whole], [])
+    if points := _count_points(x, min_share): return points
     K = K or max(16, .4*math.sqrt(n))
     min_ratio = max(min_ratio, math.exp(5/math.sqrt(K)))
     cell, counts, area = _grid(whiten_robust(x))

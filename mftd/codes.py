@@ -6,7 +6,7 @@
 __all__ = ['KINDS', 'Code', 'conference_matrix', 'hadamard_matrix', 'doubled_matrix', 'minimise_overlap', 'make_code',
            'network_of_code', 'build_network']
 
-# %% ../nbs/23_codes.ipynb #b61e78bc
+# %% ../nbs/23_codes.ipynb #03419979
 import itertools
 import math
 import numpy as np
@@ -21,19 +21,21 @@ from .decoder import exact_decoder
 from .frames import best_code, CodePrediction, frame_prediction
 from .model import TwoLayerNet
 
-# %% ../nbs/23_codes.ipynb #2be2b7bf
+# %% ../nbs/23_codes.ipynb #e43e8e5c
 _SPARSE = .05 # Density below which sparse products are faster
 
-def _off_diagonal(A: np.ndarray) -> Iterator[np.ndarray]: # Of `A Aᵀ`, in blocks of rows
-    "Products of different rows, with 0 on the diagonal."
+def _overlaps(A: np.ndarray) -> tuple[float, float]: # The largest size, and the sum of squares
+    "Of the products of different rows."
     few = np.count_nonzero(A) < _SPARSE*A.size
     X: Any = sparse.csr_array(A, dtype=np.float32) if few else A.astype(np.float32)
+    largest, squares = 0., 0.
     for start in range(0, len(A), 1024):
         G: Any = X[start:start + 1024] @ X.T
         if few: G = G.toarray()
-        k = np.arange(len(G))
-        G[k, start + k] = 0
-        yield G
+        np.fill_diagonal(G[:, start:], 0)
+        largest = max(largest, float(np.abs(G).max()))
+        squares += float((G**2).sum(dtype=np.float64))
+    return largest, squares
 
 @dataclass(frozen=True, eq=False)
 class Code:
@@ -53,39 +55,35 @@ class Code:
         return np.count_nonzero(self.signs, axis=0)
 
     @cached_property
-    def _overlaps(self) -> tuple[float, float]: # The largest |overlap|, and ε
+    def _errors(self) -> tuple[float, float]: # The largest overlap, and ε
         h, d = self.signs.shape
         A = self.signs if h <= d else np.ascontiguousarray(self.signs.T)
         weight = np.count_nonzero(A)/len(A)
-        largest, squares = 0., 0.
-        for G in _off_diagonal(A):
-            largest = max(largest, float(np.abs(G).max()))
-            squares += float((G**2).sum(dtype=np.float64))
+        largest, squares = _overlaps(A)
         return largest/weight, squares/len(A)/weight**2
 
     @property
     def largest_overlap(self) -> float:
         "Largest `|S Sᵀ|/K` of two rows, or of two columns where h > d."
-        return self._overlaps[0]
+        return self._errors[0]
 
     @property
     def orthogonality_error(self) -> float:
         "The excess ε: 0 for a tight frame, about `h/d` for random signs."
-        return self._overlaps[1]
+        return self._errors[1]
 
     @property
     def exact(self) -> bool:
         "Are the rows (the columns where h > d) orthogonal and of equal norm?"
         h, d = self.signs.shape
         degrees = self.row_degrees if h <= d else self.column_degrees
-        return self.largest_overlap==0 and bool((degrees==degrees[0]).all())
+        return self.largest_overlap==0 and bool(np.ptp(degrees)==0)
 
     @cached_property
     def sharing(self) -> float:
         "How many twins, inputs that share all units, would disturb an input as much."
-        strong = np.ascontiguousarray(np.abs(self.signs.T))
-        squares = sum(float((G**2).sum(dtype=np.float64)) for G in _off_diagonal(strong))
-        return squares/len(strong)/self.column_degrees.mean()**2
+        _, squares = _overlaps(np.abs(self.signs.T))
+        return squares/len(self.column_degrees)/self.column_degrees.mean()**2
 
     def __str__(self) -> str:
         def shown(degrees):
@@ -96,7 +94,7 @@ class Code:
         return (f'{self.kind} code ({h}, {d}): {shown(self.row_degrees)} per row, '
                 f'{shown(self.column_degrees)} per column, {distance}')
 
-# %% ../nbs/23_codes.ipynb #54b4b7a3
+# %% ../nbs/23_codes.ipynb #3a94a560
 def _is_prime(p: int) -> bool:
     return p > 1 and all(p % q for q in range(2, math.isqrt(p) + 1))
 
@@ -114,16 +112,14 @@ def conference_matrix(
     if p % 4==3: C[1:, 0] = -1
     return C
 
-# %% ../nbs/23_codes.ipynb #a0eb4b5f
+# %% ../nbs/23_codes.ipynb #069bd185
 _TWO = np.array([[1, 1], [1, -1]], np.int8)
-
-def _is_paley_double(m: int) -> bool: # Of order `2(p + 1)` with `p % 4==1`
-    return m % 8==4 and _is_prime(m//2 - 1)
 
 def _hadamard_known(m: int) -> bool: # Can `hadamard_matrix` make it?
     if m in (1, 2): return True
     if m % 4: return False
-    return _is_prime(m - 1) or _is_paley_double(m) or _hadamard_known(m//2)
+    if m % 8: return _is_prime(m - 1) or _is_prime(m//2 - 1)
+    return _is_prime(m - 1) or _hadamard_known(m//2)
 
 def hadamard_matrix(
     m: int, # Order
@@ -133,11 +129,11 @@ def hadamard_matrix(
         raise ValueError(f"m = {m}: no construction for a Hadamard matrix of this order here")
     if m <= 2: return _TWO[:m, :m]
     if _is_prime(m - 1): return conference_matrix(m - 1) + np.eye(m, dtype=np.int8)
-    if not _is_paley_double(m): return np.kron(_TWO, hadamard_matrix(m//2))
+    if m % 8==0: return np.kron(_TWO, hadamard_matrix(m//2))
     C, I = conference_matrix(m//2 - 1), np.eye(m//2, dtype=np.int8)
     return np.block([[C + I, C - I], [C - I, -C - I]])
 
-# %% ../nbs/23_codes.ipynb #bf6c9fa9
+# %% ../nbs/23_codes.ipynb #e381149c
 def _doubled_order(k: int) -> int: # Of `doubled_matrix(k)`
     if k==1: return 1
     return 2*_doubled_order(k - 1 if k % 2 else k//2)
@@ -152,7 +148,7 @@ def doubled_matrix(
     I = np.eye(len(A), dtype=np.int8)
     return np.block([[A, I], [I, -A.T]])
 
-# %% ../nbs/23_codes.ipynb #25ab6e3e
+# %% ../nbs/23_codes.ipynb #ff5ed530
 class _Stage(NamedTuple):
     "A small weighing matrix, by which groups of rows are mixed."
     weight: int # Its nonzeros per row
@@ -220,7 +216,7 @@ def _product(plan: _Plan, rows: int, rng: np.random.Generator) -> np.ndarray: # 
     S = S[order[:rows]]
     return S.toarray() if sparse.issparse(S) else S
 
-# %% ../nbs/23_codes.ipynb #2897f2fd
+# %% ../nbs/23_codes.ipynb #e486c912
 def _prime_factors(k: int) -> list[int]: # With repetitions
     factors, p = [], 2
     while k > 1:
@@ -244,6 +240,15 @@ def _stage_lists(k: int, largest: int) -> Iterator[list[_Stage]]: # Orders at mo
         for chosen in sorted({tuple(sorted(stages)) for stages in itertools.product(*options)}):
             yield sorted([*hadamard, *chosen], key=lambda stage: stage.full)
 
+def _unevenness(stages: list[_Stage], rows: float) -> float: # Mean deviation of column degrees
+    "Halved, when this many rows of the smallest product of these stages are kept."
+    A = np.ones((1, 1), int)
+    for stage in stages:
+        if not stage.full: A = np.kron(np.abs(stage.matrix()), A)
+    part, whole = math.modf(rows % len(A))
+    degrees = A[:int(whole)].sum(0) + part*A[int(whole)]
+    return np.abs(degrees - degrees.mean()).mean()/2
+
 def _plans_of_weight(h: int, d: int, K: int) -> Iterator[_Plan]: # `h ≤ d`, K nonzeros per row
     for pieces in range(1, min(d//h, K) + 1):
         k, most = K//pieces, d//pieces
@@ -254,8 +259,7 @@ def _plans_of_weight(h: int, d: int, K: int) -> Iterator[_Plan]: # `h ≤ d`, K 
             size = most//order*order
             if size:
                 moved = K*max(0, h - size) + (d - pieces*size)*K*h/d
-                zeros = math.prod(stage.order for stage in stages if not stage.full)
-                if zeros > 1 and h % (size//order*zeros): moved += d/8 # columns get uneven
+                if size > h: moved += d*_unevenness(stages, h*order/size)
                 yield _Plan(2*moved, pieces, size, stages, False)
             divides = pieces*most==d and all(most % m==0 for m in orders)
             if divides and stages and k*k <= 4*most: # else free groups are hard to find
@@ -272,19 +276,10 @@ def _plans(h: int, d: int, K: int) -> list[_Plan]: # Cheapest first
         plans.append(_Plan(h*(m - K), 1, m, [_Stage(m, m)], False))
     return sorted(plans, key=lambda plan: (plan.cost, -plan.pieces))
 
-# %% ../nbs/23_codes.ipynb #44af2c73
-def _by_degree(
-    columns: np.ndarray, degrees: np.ndarray, rng: np.random.Generator,
-) -> np.ndarray: # These columns, emptiest first, equal ones in random order
+# %% ../nbs/23_codes.ipynb #c2708a73
+def _by_degree(columns: np.ndarray, degrees: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    "These columns, emptiest first, equal ones in random order."
     return columns[np.argsort(degrees[columns] + rng.random(len(columns)))]
-
-def _drop_surplus(S: np.ndarray, K: int, rng: np.random.Generator):
-    "Rows with more than K entries drop those in the fullest columns."
-    degrees = np.count_nonzero(S, axis=0)
-    for i in np.flatnonzero(np.count_nonzero(S, axis=1) > K):
-        dropped = _by_degree(S[i].nonzero()[0], degrees, rng)[K:]
-        S[i, dropped] = 0
-        degrees[dropped] -= 1
 
 def _fill(S: np.ndarray, K: int, rng: np.random.Generator, random: bool=False):
     "Rows with fewer than K entries gain some in the emptiest columns; signs on purpose or random."
@@ -303,7 +298,11 @@ def _fill(S: np.ndarray, K: int, rng: np.random.Generator, random: bool=False):
 
 def _complete(S: np.ndarray, K: int, rng: np.random.Generator):
     "Give every row K entries, and columns degrees that differ by at most one."
-    _drop_surplus(S, K, rng)
+    degrees = np.count_nonzero(S, axis=0)
+    for i in np.flatnonzero(np.count_nonzero(S, axis=1) > K):
+        dropped = _by_degree(S[i].nonzero()[0], degrees, rng)[K:]
+        S[i, dropped] = 0
+        degrees[dropped] -= 1
     _fill(S, K, rng)
     columns, (least, more) = np.arange(S.shape[1]), divmod(len(S)*K, S.shape[1])
     while np.ptp(degrees := np.count_nonzero(S, axis=0)) > 1:
@@ -314,7 +313,7 @@ def _complete(S: np.ndarray, K: int, rng: np.random.Generator):
             S[rows, c] = 0
         _fill(S, K, rng)
 
-# %% ../nbs/23_codes.ipynb #0964ea56
+# %% ../nbs/23_codes.ipynb #b518e8f0
 def _squares(S: np.ndarray, rows: list[int], entries: np.ndarray) -> float: # Of overlaps, once each
     "What two rows would add to the sum if they had these entries `(2, d)`."
     overlaps = S @ entries.T
@@ -349,9 +348,7 @@ def minimise_overlap(
     else: S = np.ascontiguousarray(_search(code.signs.T, steps, rng).T)
     return Code(S, code.kind, code.seed)
 
-# %% ../nbs/23_codes.ipynb #66ea5331
-_SMALL = 2**14 # Entries up to which several plans are tried and improved
-
+# %% ../nbs/23_codes.ipynb #5448a207
 def _attempt(h: int, d: int, K: int, plan: _Plan | None, rng: np.random.Generator) -> np.ndarray:
     "A plan, or nothing, completed. Raises `_SupportsMeet`."
     S = np.zeros((h, d), np.int8)
@@ -362,15 +359,14 @@ def _attempt(h: int, d: int, K: int, plan: _Plan | None, rng: np.random.Generato
     return S
 
 def _frame(h: int, d: int, K: int, rng: np.random.Generator) -> np.ndarray: # `h ≤ d`
-    plans = _plans(h, d, K)
-    small = h*d <= _SMALL
-    found = []
-    for plan in [*plans[:3], None] if small else plans:
-        try: code = Code(_attempt(h, d, K, plan, rng), 'frame', 0)
+    plans, found = _plans(h, d, K), []
+    if h*d <= 2**20: plans = [*plans[:3], None]
+    for plan in plans:
+        try: found.append(Code(_attempt(h, d, K, plan, rng), 'frame', 0))
         except _SupportsMeet: continue
-        if not small or code.exact: return code.signs
-        found.append(code)
+        if h*d > 2**20 or plan and plan.cost < 1: break
     best = min(found, key=lambda code: code.orthogonality_error)
+    if h*d > 2**14 or best.exact: return best.signs
     return _search(best.signs, min(3000, 20*h*K), rng)
 
 def _block(h: int, d: int, K: int, rng: np.random.Generator) -> np.ndarray: # `h ≤ d`
@@ -404,7 +400,7 @@ def make_code(
     else: S = np.ascontiguousarray(KINDS[kind](d, h, max(1, round(n)), rng).T)
     return Code(S, kind, seed)
 
-# %% ../nbs/23_codes.ipynb #a92b823f
+# %% ../nbs/23_codes.ipynb #f38180f4
 def network_of_code(
     config: ExperimentConfig, # Sizes, activation, biases, device
     code: Code, # Of the config's shape

@@ -6,7 +6,7 @@
 __all__ = ['shared_chance', 'CodePrediction', 'ladder', 'frame_prediction', 'local_minima', 'best_code', 'LadderLaw',
            'ladder_law']
 
-# %% ../nbs/22_frames.ipynb #90c5058f
+# %% ../nbs/22_frames.ipynb #231e5d33
 import math
 import torch
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from .config import ExperimentConfig
 from .meanfield import average_noise, make_problem, Problem
 from .numerics import minimise_rows, uniform_nodes
 
-# %% ../nbs/22_frames.ipynb #c331a707
+# %% ../nbs/22_frames.ipynb #4249704b
 def shared_chance(
     S: torch.Tensor, # Sign matrix `(h, d)`
 ) -> float: # q₂
@@ -36,7 +36,7 @@ def _paired_rows(
     K = n*d/h
     return (1 + (K - 2).clamp(min=0)*(n - 1)/max(h - 1, 1))/max(d - 1, 1)
 
-# %% ../nbs/22_frames.ipynb #811cf933
+# %% ../nbs/22_frames.ipynb #3b993cf4
 def _other_values(
     problem: Problem, # Its signal law
 ) -> tuple[torch.Tensor, torch.Tensor]: # Values and weights
@@ -76,7 +76,7 @@ def _hits(
     p = torch.stack(chances, -1)
     return p/p.sum(-1, keepdim=True)
 
-# %% ../nbs/22_frames.ipynb #86bc3637
+# %% ../nbs/22_frames.ipynb #3fef449e
 class _Response(NamedTuple):
     "What a unit gives, averaged over noise and over other active inputs; each `(..., k)`."
     odd: torch.Tensor # `⟨φ(x) − φ(−x)⟩/2`: the part that follows the sign of the connection
@@ -134,7 +134,7 @@ def _mix(
         return (torch.stack(parts, -1)*chances[..., None, :]).sum(-1)
     return _Response(*(mix(parts) for parts in zip(*by_hits)))
 
-# %% ../nbs/22_frames.ipynb #92c18862
+# %% ../nbs/22_frames.ipynb #5070c65e
 class _Moments(NamedTuple):
     "All that the loss needs to know of the units; each `(...)`."
     power: torch.Tensor # Mean of `(φ − c)²` over units
@@ -198,7 +198,7 @@ def _moments(
         square=over_values(output_square),
         activation_mean=c)
 
-# %% ../nbs/22_frames.ipynb #22770373
+# %% ../nbs/22_frames.ipynb #81bd0bb0
 class _State(NamedTuple):
     "A frame with the best decoder weight and output bias; each `(...)`."
     w: torch.Tensor # Decoder weight
@@ -234,7 +234,7 @@ def _evaluate(
     objective = p.scale*(lam*on + off) + penalty
     return _State(w, b, m.activation_mean, on, off, penalty, objective)
 
-# %% ../nbs/22_frames.ipynb #fbddf39f
+# %% ../nbs/22_frames.ipynb #6f019447
 @dataclass(frozen=True)
 class CodePrediction:
     "An exact frame with the best weights, and what it scores."
@@ -254,7 +254,7 @@ class CodePrediction:
             f"n = {self.n:g} (K = {self.row_degree:g}), e = {self.e:.3f}, w = {self.w:.4f}: "
             f"objective {self.objective:.2f}, test loss {self.test_loss:.2f}")
 
-# %% ../nbs/22_frames.ipynb #f3253e83
+# %% ../nbs/22_frames.ipynb #9328ca83
 _LARGEST_DRIVE = 20. # Of a unit by its input, `e ⟨v²⟩½`: beyond it all is saturated
 
 def _start(
@@ -307,7 +307,7 @@ def ladder(
         state.objective, test_loss, state.penalty)
     return [CodePrediction(*row) for row in torch.stack(columns, -1).tolist()]
 
-# %% ../nbs/22_frames.ipynb #117e347c
+# %% ../nbs/22_frames.ipynb #881212a4
 def frame_prediction(
     config: ExperimentConfig, # What would be trained
     n: float, # Strong encoders per input, from 1 to h
@@ -316,7 +316,7 @@ def frame_prediction(
     "One exact frame at its best weights. Raises `ValueError`."
     return ladder(config, [n], shared)[0]
 
-# %% ../nbs/22_frames.ipynb #6bd4686a
+# %% ../nbs/22_frames.ipynb #faeccac9
 def local_minima(
     codes: Sequence[CodePrediction], # A ladder, n increasing
 ) -> list[CodePrediction]: # n increasing
@@ -324,7 +324,7 @@ def local_minima(
     F = [math.inf, *(code.objective for code in codes), math.inf]
     return [code for code, a, b, c in zip(codes, F, F[1:], F[2:]) if a > b < c]
 
-# %% ../nbs/22_frames.ipynb #37d3a84d
+# %% ../nbs/22_frames.ipynb #26185559
 def best_code(
     config: ExperimentConfig, # What would be trained
     degrees: Sequence[float] | None=None, # To choose from; default: all whole numbers from 1 to h
@@ -338,7 +338,7 @@ def best_code(
     possible = [n for n in sorted(near) if 1<=n<=config.model.hidden_size]
     return min(ladder(config, possible), key=value)
 
-# %% ../nbs/22_frames.ipynb #7521f80a
+# %% ../nbs/22_frames.ipynb #7a34873d
 @dataclass(frozen=True)
 class LadderLaw:
     "Where the sparse minimum of a ladder lies, without collisions."

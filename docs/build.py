@@ -20,7 +20,7 @@ from sphinx.cmd.build import build_main
 
 # The reference in the sidebar: group → its rooms. A room that is not named here comes in OTHER.
 GROUPS = {
-    'What a run is made of': 'config data model loss bounds sgld',
+    'What a run is made of': 'config data model products loss bounds sgld',
     'A run': 'blobs plots tracking steps capture training decoupling decoder',
     'Built on runs': 'ensemble ensemble_training phase_diagram',
     'Theory': 'numerics meanfield phases cavity dynamics',

@@ -6,7 +6,7 @@ import json
 import re
 import tokenize
 from collections.abc import Iterator
-from functools import reduce
+from functools import cached_property, reduce
 from importlib import import_module
 from pathlib import Path
 import pytest
@@ -48,6 +48,7 @@ def constants(path: Path) -> list[str]:
 def function_of(o):
     "The function behind a property, a class method, or a method that is patched in."
     if isinstance(o, property): return o.fget
+    if isinstance(o, cached_property): return o.func
     if type(o).__name__=='_clsmethod': return o.f
     return getattr(o, '__func__', o)
 

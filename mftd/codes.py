@@ -7,10 +7,8 @@ __all__ = ['KINDS', 'Code', 'conference_matrix', 'hadamard_matrix', 'doubled_mat
            'network_of_code', 'build_network']
 
 # %% ../nbs/24_codes.ipynb #03419979
-import itertools
-import math
-import numpy as np
-import torch
+import itertools, math
+import numpy as np, torch
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -261,10 +259,10 @@ def _plans_of_weight(h: int, d: int, K: int) -> Iterator[_Plan]: # `h ≤ d`, K 
                 moved = K*max(0, h - size) + (d - pieces*size)*K*h/d
                 if size > h: moved += d*_unevenness(stages, h*order/size)
                 yield _Plan(2*moved, pieces, size, stages, False)
-            divides = pieces*most==d and all(most % m==0 for m in orders)
-            if divides and stages and k*k <= 4*most: # else free groups are hard to find
-                regular = most==h or stages[-1].full and h*orders[-1] % most==0
-                if regular: yield _Plan(.1, pieces, most, stages, True)
+            divides = pieces*most==d and stages and all(most % m==0 for m in orders)
+            easy = k*k <= 4*most # to find free groups
+            if divides and easy and (most==h or stages[-1].full and h*orders[-1] % most==0):
+                yield _Plan(.1, pieces, most, stages, True)
 
 def _plans(h: int, d: int, K: int) -> list[_Plan]: # Cheapest first
     plans = list(_plans_of_weight(h, d, K))

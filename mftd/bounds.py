@@ -14,13 +14,9 @@ from dataclasses import dataclass
 from torch import Tensor
 from .config import ConfigError, ExperimentConfig, SECTIONS
 from .data import TwoHotStream
-from .loss import dense_loss, zero_loss
+from .loss import dense_loss, loss_weights, zero_loss
 
 # %% ../nbs/05_bounds.ipynb #870350f6
-def _weights(config: ExperimentConfig) -> tuple[float, int]: # λ and n
-    if config.loss.loss_type=='mse': return 1., config.data.d
-    return config.loss.lambda_on, 1
-
 def _signal_moments(config: ExperimentConfig) -> tuple[float, float]: # m and ⟨v²⟩
     a, b = config.data.signal_low, config.data.signal_high
     return (a + b)/2, (a*a + a*b + b*b)/3
@@ -42,7 +38,7 @@ def sample_loss(
     seed: int=0, # of the samples
 ) -> tuple[float, float]: # mean and standard error
     "Loss of any function of the noisy input, on fresh samples."
-    lam, divisor = _weights(config)
+    lam, divisor = loss_weights(config)
     stream, losses = _samples(config, seed), []
     for start in range(0, n, 1000):
         batch = stream.draw(min(1000, n - start))
@@ -62,7 +58,7 @@ class _Quadratic:
     nothing: float # loss of an output of 0
 
 def _quadratic(config: ExperimentConfig) -> _Quadratic:
-    lam, divisor = _weights(config)
+    lam, divisor = loss_weights(config)
     d, s, noise = config.data.d, config.data.sparsity, config.data.noise_variance
     m, square = _signal_moments(config)
     alpha, off = lam*s/d, 1 - s/d
@@ -214,7 +210,7 @@ def feature_bound(
     seed: int=0, # of the samples
 ) -> tuple[Tensor, Tensor]: # mean and standard error; the mean is differentiable
     "Loss of the best features of all under one decoder, on fresh samples."
-    lam, divisor = _weights(config)
+    lam, divisor = loss_weights(config)
     batch = _samples(config, seed).draw(n)
     Q, _ = torch.linalg.qr(decoder.double())
     rows, v = Q[batch.index], batch.value[..., None] # `(n, s, h)`, `(n, s, 1)`
@@ -229,7 +225,7 @@ def rank_bound(
     config: ExperimentConfig, # loss, data, `hidden_size` and `bias`
 ) -> float:
     "A loss that no features have under a linear decoder of rank `h`: a bound from below."
-    lam, divisor = _weights(config)
+    lam, divisor = loss_weights(config)
     d, s = config.data.d, config.data.sparsity
     m, square = _signal_moments(config)
     r = min((config.model.hidden_size + config.model.bias)/d, 1)
@@ -295,7 +291,7 @@ def bayes_denoise(
 ) -> Tensor: # `(..., d)`
     "The output of least expected loss, given the noisy input."
     if config.data.noise_variance==0: return x
-    lam, _ = _weights(config)
+    lam, _ = loss_weights(config)
     rows = x.double().reshape(-1, x.shape[-1])
     outputs = []
     for part in rows.split(500):
@@ -342,7 +338,7 @@ def loss_scale(
     bayes_samples: int=0, # samples for the Bayes loss; 0 leaves it out
 ) -> LossScale:
     "The marks of a config: zero, linear, rank and, if asked for, Bayes."
-    lam, divisor = _weights(config)
+    lam, divisor = loss_weights(config)
     zero = zero_loss(config.override(lambda_on=lam))/divisor
     bayes = bayes_loss(config, bayes_samples)[0] if bayes_samples else None
     return LossScale(zero, linear_bound(config), rank_bound(config), bayes)

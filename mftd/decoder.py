@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from .config import ExperimentConfig
 from .data import create_dataloaders
 from .model import ACTIVATIONS, TwoLayerNet
-from .loss import preactivation
+from .loss import loss_weights, preactivation
 from .products import blocks, gram, scatter_sum, sort_plan
 
 # %% ../nbs/14_decoder.ipynb #d92cfa41
@@ -25,10 +25,9 @@ class _Objective:
     divisor: int # Of the whole objective
 
 def _objective(config: ExperimentConfig) -> _Objective:
-    t, d = config.training, config.data.d
-    penalty = t.l2_regularization + t.decoder_regularization
-    if config.loss.loss_type=='mse': return _Objective(1., penalty*d, d)
-    return _Objective(config.loss.lambda_on, penalty, 1)
+    lam, divisor = loss_weights(config)
+    penalty = config.training.l2_regularization + config.training.decoder_regularization
+    return _Objective(lam, penalty*divisor, divisor)
 
 def _symmetric(M: torch.Tensor) -> torch.Tensor: # From the lower triangle
     return M.tril() + M.tril(-1).mT

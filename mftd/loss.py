@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['dense_loss', 'ImplicitLoss', 'implicit_loss', 'ProjectedPreactivation', 'projected_preactivation', 'preactivation',
-           'loss_terms', 'SumOfSquares', 'penalty', 'zero_loss']
+           'loss_weights', 'loss_terms', 'SumOfSquares', 'penalty', 'zero_loss']
 
 # %% ../nbs/04_loss.ipynb #1434430a
 import torch, torch.nn.functional as F
@@ -170,22 +170,29 @@ def preactivation(
     u = batch.x @ E.mT
     return u if b is None else u + b[..., None, :]
 
+def loss_weights(
+    config: ExperimentConfig, # or anything with its fields, where numbers may be `(...)`
+) -> tuple[float, int]: # λ, and the divisor of the sum over positions
+    "What the loss type means: `mse` is a mean with λ = 1, `scaled_mse` a sum with `lambda_on`."
+    if config.loss.loss_type=='mse': return 1., config.data.d
+    return config.loss.lambda_on, 1
+
 def loss_terms(
     model: Network, # `TwoLayerNet`, or many side by side
     batch: Batch, # what it is evaluated on
     config: ExperimentConfig, # or anything with its fields, where numbers may be `(...)`
 ) -> tuple[Tensor, Tensor, Tensor]: # `(total, on, off)`, without penalties, each `(...)`
     "The trained loss on a batch, with gradients, and no `(B, d)` tensor but the batch's own."
-    plan, mse = sort_plan(batch.index, batch.d), config.loss.loss_type=='mse'
+    plan = sort_plan(batch.index, batch.d)
     encoder, decoder = model.fc1, model.fc2
     sigma = config.data.noise_variance**.5
     u = preactivation(encoder.weight, encoder.bias, batch, sigma, plan)
     f = ACTIVATIONS[model.activation](u)
-    lam = 1. if mse else config.loss.lambda_on
+    lam, divisor = loss_weights(config)
     terms = implicit_loss(f, decoder.weight, decoder.bias, batch.index, batch.value, lam, plan)
-    if not mse: return terms
+    if divisor==1: return terms
     total, on, off = terms
-    return total/batch.d, on/batch.d, off/batch.d
+    return total/divisor, on/divisor, off/divisor
 
 # %% ../nbs/04_loss.ipynb #d31b750d
 class SumOfSquares(torch.autograd.Function):

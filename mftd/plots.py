@@ -153,7 +153,7 @@ def _plot_marks(config: object, ax: Axes):
     for mark, label in (scale.linear, 'linear'), (scale.rank, 'rank bound'):
         if mark<=0: continue # no place on a logarithmic axis
         ax.hlines(mark, 0, 1, transform=across, color=COLORS['theory'], lw=1)
-        ax.text(.01, mark, label, transform=across, fontsize=7, va='bottom')
+        ax.text(.99, mark, label, transform=across, fontsize=7, ha='right', va='bottom')
 
 def plot_history(
     history: list[dict], # `training_history` of results.json

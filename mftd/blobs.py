@@ -304,7 +304,7 @@ def _describe(
                                   for key in ('peak_saddle_ratio', 'significance', 'peak'))
     return Blobs(k, centers[order], sizes[order]/n, covariances[order], significance, ratio, peaks,
                  np.argsort(order)[labels], candidates)
-#| export
+
 _MOST_POINTS = 16 # Distinct pairs up to which they are counted as they are
 
 def _count_points(

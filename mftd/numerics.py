@@ -7,11 +7,13 @@ __all__ = ['float64_tensors', 'gauss_hermite', 'uniform_nodes', 'even_nodes', 'm
            'lookup', 'minimise_rows']
 
 # %% ../nbs/18_numerics.ipynb #26564a59
-import math
+import functools, math
 import numpy as np, torch
 from collections.abc import Callable
 from numpy.polynomial.hermite_e import hermegauss
 from numpy.polynomial.legendre import leggauss
+
+_hermite_rule, _legendre_rule = functools.cache(hermegauss), functools.cache(leggauss)
 
 # %% ../nbs/18_numerics.ipynb #ec1a7579
 def float64_tensors(
@@ -26,7 +28,7 @@ def gauss_hermite(
     n: int, # Nodes
 ) -> tuple[torch.Tensor, torch.Tensor]: # Nodes `(n,)` and weights `(n,)`, which sum to 1
     "Nodes of an average over a standard normal."
-    z, g = hermegauss(n)
+    z, g = _hermite_rule(n)
     return torch.tensor(z), torch.tensor(g/g.sum())
 
 # %% ../nbs/18_numerics.ipynb #476cd4e0
@@ -39,7 +41,7 @@ def uniform_nodes(
     if low==high:
         constant = torch.tensor([float(low)]).double()
         return constant, torch.ones(1).double()
-    z, g = leggauss(n)
+    z, g = _legendre_rule(n)
     center, half_width = (low + high)/2, (high - low)/2
     return torch.tensor(center + half_width*z), torch.tensor(g/2)
 
